@@ -1,0 +1,33 @@
+"""Mixes people: a weighted sum of identities, the paper's ID mixing (supplement 3)."""
+
+import math
+from dataclasses import replace
+
+from .reference import Reference
+
+
+def combine_references(*parts: tuple[Reference, float]) -> Reference:
+    """Return one reference of everybody in `parts`, each person's weight times the part's.
+
+    People of weight 0 are left out: they would change nothing. Features that were computed for a
+    person are shared with the result. Raises ValueError when nobody is left, for weights that are
+    no finite numbers, or for text tokens of different widths.
+    """
+    for _, weight in parts:
+        if not math.isfinite(weight):
+            raise ValueError(f"A weight has to be a finite number, got {weight}.")
+    identities = tuple(
+        replace(identity, weight=identity.weight * weight)
+        for reference, weight in parts
+        for identity in reference.identities
+        if identity.weight * weight != 0
+    )
+    if not identities:
+        raise ValueError("All weights are 0, so nobody is left. Give one of them another weight.")
+    widths = sorted({identity.text_width for identity in identities})
+    if len(widths) > 1:
+        raise ValueError(
+            "These references were made with different text encoders (token widths "
+            f"{' and '.join(map(str, widths))}). Make all of them with the SD1.5 CLIP (768)."
+        )
+    return Reference(identities)
