@@ -1,0 +1,5 @@
+"""Joins FlashFace to a ComfyUI model: the only room that knows how a ModelPatcher is patched."""
+
+from .install import apply_reference, set_guidance
+
+__all__ = ["apply_reference", "set_guidance"]

@@ -1,0 +1,39 @@
+"""The three patches inside ComfyUI's UNet. They read everything from the call's own object.
+
+torch.compile would freeze what it reads of transformer_options, so it is kept out of here.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .evaluation import CALL
+
+CAPTURED = "flashface_y"
+
+
+@torch.compiler.disable
+def capture(n: Tensor, context: Any, value: Any, options: dict[str, Any]):
+    """attn1_patch: keep y = LayerNorm1(x) before any other patch reshapes it."""
+    if options.get(CALL) is not None:
+        options[CAPTURED] = n
+    return n, context, value
+
+
+@torch.compiler.disable
+def add_reference_term(x: Tensor, options: dict[str, Any]) -> Tensor:
+    """middle_patch: add reference attention after self-attention and all that patches it."""
+    call, y = options.get(CALL), options.pop(CAPTURED, None)
+    term = call.term(y, options) if call is not None and y is not None else None
+    return x if term is None else x + term
+
+
+@torch.compiler.disable
+def add_region(h: Tensor, options: dict[str, Any]) -> Tensor:
+    """input_block_patch: conv5([x, m]) = conv4(x) + conv1(m), the second part."""
+    call = options.get(CALL)
+    if call is None or options["block"] != ("input", 0):
+        return h
+    term = call.region_term(h)
+    return h if term is None else h + term

@@ -1,0 +1,94 @@
+"""One evaluation of the model: its references' keys and values, and what one UNet call needs."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ..attention import ReferenceAttention, ReferenceTokens
+from ..referencenet import block_name
+from .run import Active, Run
+
+if TYPE_CHECKING:
+    from ..model import Adapter
+
+EVALUATION = "flashface_evaluation"
+CALL = "flashface_call"
+
+
+class Evaluation:
+    """What belongs to one sigma.
+
+    Projected tokens are kept, so that a block's are made once a step. predictions: context window
+    (None without) -> y and, with a twin, r.
+    """
+
+    def __init__(self, run: Run, sigma: float):
+        self.run = run
+        self.plan = run.plan(sigma)
+        # Before the UNet runs: a sampler's sigma between the scheduled ones runs ReferenceNet here.
+        self.features = {
+            active.identity: run.features(active.identity, self.plan.timestep)
+            for active in self.plan.active
+        }
+        self.predictions: dict[Any, tuple[Tensor, Tensor | None]] = {}
+        self._projected: dict[Any, tuple[Tensor, Tensor, Tensor | None]] = {}
+
+    def tokens(
+        self, active: Active, block: str, attention: ReferenceAttention, like: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return an identity's keys, values and logit bias at a block, on the device of `like`."""
+        key = (id(active.identity), block, like.device, like.dtype)
+        if key not in self._projected:
+            features = self.features[active.identity][block]
+            bias = None
+            if any(active.identity.log_weights):
+                each = torch.tensor(active.identity.log_weights, dtype=like.dtype)
+                bias = each.repeat_interleave(features.shape[1]).to(like.device)
+            features = features.to(like.device, like.dtype, non_blocking=True)
+            self._projected[key] = (*attention.project(features), bias)
+        return self._projected[key]
+
+
+@dataclass
+class Call:
+    """What the patches of one UNet call share.
+
+    rows: indices of the samples that see the references, None for all, an empty one for none.
+    region: (B, 1, h, w) or None. masks: index of the Apply -> (B, 1, h, w).
+    """
+
+    adapter: "Adapter"
+    evaluation: Evaluation | None
+    rows: Tensor | None
+    region: Tensor | None
+    masks: dict[int, Tensor]
+
+    def term(self, y: Tensor, options: dict[str, Any]) -> Tensor | None:
+        """Return what reference attention adds to x in the block of these options."""
+        block = block_name(options["block"])
+        attention = self.adapter.attention(block)
+        if attention is None:
+            return None
+        references = []
+        if self.evaluation is not None and (self.rows is None or self.rows.numel()):
+            for active in self.evaluation.plan.active:
+                tokens = self.evaluation.tokens(active, block, attention, y)
+                references.append(ReferenceTokens(*tokens, self._gain(active, y, options)))
+        return attention(y, references, self.rows, options)
+
+    def region_term(self, h: Tensor) -> Tensor | None:
+        """Return what the region adds after the first convolution, (B, width, h, w)."""
+        if self.region is None or self.region.shape[-2:] != h.shape[-2:]:
+            return None
+        return self.adapter.mask_conv(self.region.to(h.dtype))
+
+    def _gain(self, active: Active, y: Tensor, options: dict[str, Any]) -> float | Tensor:
+        mask = self.masks.get(active.applied)
+        if mask is None:
+            return active.strength
+        size = options["activations_shape"][-2:]
+        grid = torch.nn.functional.interpolate(mask, size, mode="area").flatten(2).movedim(1, 2)
+        rows = grid if self.rows is None else grid[self.rows]
+        return active.strength * rows.to(y.dtype)

@@ -1,0 +1,112 @@
+"""Applies a reference to a MODEL: checks that they fit, and installs the patches once."""
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from comfy.patcher_extension import WrappersMP
+
+from ..guidance import Guidance
+from ..model import GROUP_NORM_EPS, FlashFaceModel
+from . import blocks, wrappers
+from .state import KEY, AppliedReference, set_state, state_of
+
+if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
+
+log = logging.getLogger(__name__)
+
+
+def apply_reference(
+    model: "ModelPatcher", flashface: FlashFaceModel, applied: AppliedReference
+) -> "ModelPatcher":
+    """Return a clone of `model` with a reference applied, beside those applied before.
+
+    Raises ValueError where model, FlashFace model, reference and masks do not fit each other.
+    """
+    _check_model(model, flashface)
+    _check_reference(flashface, applied)
+    state = state_of(model.model_options)
+    if state.model is not None and state.model.fingerprint != flashface.fingerprint:
+        raise ValueError(
+            f"This MODEL already has a reference of {state.model.name} applied, and "
+            f"{flashface.name} was given now. Connect the same FLASHFACE_MODEL to every Apply "
+            "FlashFace of a MODEL."
+        )
+    clone = model.clone()
+    _install_wrappers(clone)
+    if state.model is None:
+        _install_patches(clone, flashface)
+    set_state(clone, replace(state, model=flashface, applied=(*state.applied, applied)))
+    return clone
+
+
+def set_guidance(model: "ModelPatcher", guidance: Guidance) -> "ModelPatcher":
+    """Return a clone of `model` with this guidance, in place of one that was set before."""
+    clone = model.clone()
+    _install_wrappers(clone)
+    set_state(clone, replace(state_of(model.model_options), guidance=guidance))
+    return clone
+
+
+def _install_wrappers(model: "ModelPatcher") -> None:
+    """Install what both nodes need, once."""
+    if KEY in model.wrappers.get(WrappersMP.OUTER_SAMPLE, {}):
+        return
+    for kind, wrapper in (
+        (WrappersMP.OUTER_SAMPLE, wrappers.outer_sample),
+        (WrappersMP.PREPARE_SAMPLING, wrappers.prepare_sampling),
+        (WrappersMP.PREDICT_NOISE, wrappers.predict_noise),
+        (WrappersMP.CALC_COND_BATCH, wrappers.calc_cond_batch),
+        (WrappersMP.APPLY_MODEL, wrappers.apply_model),
+    ):
+        model.add_wrapper_with_key(kind, KEY, wrapper)
+
+
+def _install_patches(model: "ModelPatcher", flashface: FlashFaceModel) -> None:
+    patches = model.model_options["transformer_options"].setdefault("patches", {})
+    # First in their lists: y is wanted as LayerNorm1 gave it, before HyperTile or ToMe reshape it.
+    for name, patch in (("attn1_patch", blocks.capture), ("input_block_patch", blocks.add_region)):
+        patches[name] = [patch, *patches.get(name, [])]
+    patches["middle_patch"] = [*patches.get("middle_patch", []), blocks.add_reference_term]
+    model.set_additional_models(wrappers.MODELS, [flashface.adapter])
+    factor = model.model.model_config.memory_usage_factor * wrappers.MEMORY_FACTOR
+    model.add_object_patch("memory_usage_factor", factor)
+
+
+def _check_model(model: "ModelPatcher", flashface: FlashFaceModel) -> None:
+    config: dict[str, Any] = getattr(model.model.model_config, "unet_config", {})
+    sizes = flashface.sizes
+    given = (config.get("model_channels"), config.get("context_dim"), config.get("channel_mult"))
+    levels = tuple(given[2] or ())
+    if (given[0], given[1], levels) != (sizes.width, sizes.text_width, sizes.multipliers):
+        kind = type(model.model.model_config).__name__
+        found = f"width {given[0]}, text width {given[1]}" if given[0] else "no UNet at all"
+        raise ValueError(
+            f"This MODEL is {kind} ({found}), but {flashface.name} needs an SD1.5 UNet of {sizes}. "
+            "Connect the MODEL of Load FlashFace Model, or one of another SD1.5 checkpoint."
+        )
+    if model.model.diffusion_model.input_blocks[1][0].in_layers[0].eps != GROUP_NORM_EPS:
+        log.warning(
+            "Apply FlashFace: this MODEL is not FlashFace's own. It works, but FlashFace's weights "
+            "were trained with the MODEL of Load FlashFace Model; use that, or merge with it."
+        )
+
+
+def _check_reference(flashface: FlashFaceModel, applied: AppliedReference) -> None:
+    for identity in applied.reference.identities:
+        if identity.text_width != flashface.sizes.text_width:
+            raise ValueError(
+                f"This reference was encoded with a text width of {identity.text_width}, but "
+                f"{flashface.name} needs {flashface.sizes.text_width}. Encode it again, with the "
+                "negative prompt of an SD1.5 CLIP."
+            )
+    for name, mask in (
+        ("face_region", applied.region),
+        ("attention_mask", applied.attention_mask),
+    ):
+        if mask is not None and (mask.ndim not in (2, 3) or 0 in mask.shape):
+            raise ValueError(
+                f"{name} must be a MASK of shape (batch, height, width), got {list(mask.shape)}. "
+                "Connect the MASK output of Face Region, Load Image or another mask node."
+            )
