@@ -1,0 +1,65 @@
+"""What the preview pictures share: colours, captions, badges, tiles. Default font, no file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw, ImageFont
+
+GAP = 8
+BAR, CAPTION = 38, 24
+BADGE = 24
+CHOSEN = (86, 214, 128)
+OTHER = (165, 168, 176)
+WARN = (240, 176, 80)
+DARK = (24, 26, 31)
+PANEL = (44, 48, 56)
+LIGHT = (232, 234, 238)
+Colour = tuple[int, int, int]
+
+
+def write(
+    sheet: Image.Image, xy: tuple[float, float], text: str, colour: Colour = LIGHT, size: int = 16
+) -> float:
+    """Write a line with its top left at xy; its width in pixels."""
+    font, draw = ImageFont.load_default(size), ImageDraw.Draw(sheet)
+    draw.text(xy, text, fill=colour, font=font)
+    return draw.textlength(text, font)
+
+
+def text_width(text: str, size: int = 16) -> int:
+    """Width in pixels that `write` needs."""
+    font = ImageFont.load_default(size)
+    return round(ImageDraw.Draw(Image.new("L", (1, 1))).textlength(text, font))
+
+
+def badge(
+    sheet: Image.Image, xy: tuple[float, float], text: str, colour: Colour = CHOSEN
+) -> tuple[float, float]:
+    """A filled label with its top left at xy; its width and height in pixels."""
+    width = text_width(text, 18) + 12
+    ImageDraw.Draw(sheet).rectangle((*xy, xy[0] + width, xy[1] + BADGE), fill=colour)
+    write(sheet, (xy[0] + 6, xy[1] + 1), text, DARK, 18)
+    return width, BADGE
+
+
+def captioned(
+    picture: Image.Image, lines: Sequence[tuple[str, Colour]], least: int = 0
+) -> Image.Image:
+    """The picture with lines of text below it, wide enough for them."""
+    widths = [text_width(text, CAPTION) + 12 for text, _ in lines]
+    size = (max(picture.width, least, *widths), picture.height + BAR * len(lines))
+    sheet = Image.new("RGB", size, DARK)
+    sheet.paste(picture, (0, 0))
+    for i, (text, colour) in enumerate(lines):
+        write(sheet, (6, picture.height + i * BAR + 5), text, colour, CAPTION)
+    return sheet
+
+
+def tile(picture: Image.Image, side: int) -> Image.Image:
+    """The picture fitted into a square of `side` pixels."""
+    scale = side / max(picture.size)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    square = Image.new("RGB", (side, side), PANEL)
+    square.paste(picture.resize(size), ((side - size[0]) // 2, (side - size[1]) // 2))
+    return square
