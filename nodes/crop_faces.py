@@ -1,0 +1,214 @@
+from collections.abc import Iterator
+
+import torch
+from comfy_api.latest import io, ui
+
+from ..flashface_core import geometry
+from ..flashface_core.boxes import Box, boxes_per_batch
+from ..flashface_core.detection import (
+    Detector,
+    Settings,
+    fingerprint,
+    load_detector,
+)
+from ..flashface_core.detection.choose import (
+    IF_NO_FACE,
+    Choice,
+    ChosenFaces,
+    NoFaceError,
+    choose_faces,
+)
+from ..flashface_core.preview import faces_preview
+from . import face_inputs, folders
+from .types import CATEGORY, FlashFaceDetectorType
+
+INPUTS = [
+    io.Image.Input(
+        "image", tooltip="Photos of the person: one image, a batch, or a list of different sizes."
+    ),
+    face_inputs.order(),
+    face_inputs.index("The face to start from in that order; 0 is the first."),
+    io.Int.Input(
+        "faces_per_image",
+        default=1,
+        min=1,
+        max=1000,
+        tooltip="How many faces to take from each image; fewer if it has fewer.",
+    ),
+    io.Combo.Input(
+        "if_no_face",
+        options=list(IF_NO_FACE),
+        default="error",
+        tooltip=(
+            "When an image has no such face: stop with an error, leave the image out, or use the "
+            "whole image, padded to a square."
+        ),
+    ),
+    face_inputs.threshold(" Boxes given to bboxes are not."),
+    io.Float.Input(
+        "padding",
+        default=0.0,
+        min=0.0,
+        max=2.0,
+        step=0.01,
+        advanced=True,
+        tooltip=(
+            "Added around the face on every side, as a share of the box size. FlashFace was "
+            "trained with 0."
+        ),
+    ),
+    io.Boolean.Input(
+        "level_eyes",
+        default=True,
+        advanced=True,
+        tooltip="Turn the crop until the eyes are level, if the detector finds eyes.",
+    ),
+    io.Int.Input(
+        "size",
+        default=224,
+        min=64,
+        max=2048,
+        step=8,
+        advanced=True,
+        tooltip="Width and height of the crops in pixels. FlashFace was trained with 224.",
+    ),
+    FlashFaceDetectorType.Input(
+        "detector",
+        optional=True,
+        tooltip="From Load Face Detector. Without it, the best detector that works here is used.",
+    ),
+    io.BoundingBox.Input(
+        "bboxes",
+        optional=True,
+        force_input=True,
+        socketless=False,
+        tooltip=(
+            "Face boxes from another node, in pixels of image. They are used as they are: no "
+            "detection runs."
+        ),
+    ),
+]
+
+OUTPUTS = [
+    io.Image.Output("faces", tooltip="All crops as one batch, for Encode Reference Faces."),
+    io.BoundingBox.Output(
+        "bboxes",
+        tooltip="The boxes of the chosen faces, in pixels, for each image.",
+        is_output_list=True,
+    ),
+    io.Mask.Output(
+        "face_mask",
+        tooltip="1 inside the boxes of the chosen faces, in the size of each image.",
+        is_output_list=True,
+    ),
+]
+
+
+class FlashFaceCropFaces(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FlashFaceCropFaces",
+            display_name="Detect & Crop Faces",
+            category=CATEGORY,
+            description=(
+                "Finds the faces in photos, chooses which to use, and crops them to squares the "
+                "way FlashFace was trained. The preview shows all faces found, with the chosen "
+                "ones numbered and their crops beside them."
+            ),
+            search_aliases=["face detection", "face crop", "find face", "align face", "flashface"],
+            is_input_list=True,
+            inputs=INPUTS,
+            outputs=OUTPUTS,
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, **_) -> str:
+        return fingerprint(folders.face_models())  # a better detector may have been added
+
+    @classmethod
+    def execute(cls, image, detector=None, bboxes=None, **settings) -> io.NodeOutput:
+        choice = Choice(**{name: values[0] for name, values in settings.items()})
+        counts = [batch.shape[0] for batch in image]
+        boxes = boxes_per_batch(bboxes, counts) if bboxes else None
+        finder = _detector(detector, boxes)
+        results = list(choose_in_batches(image, choice, finder, boxes))
+        crops = [geometry.pil_to_image(crop) for result in results for crop in result.crops]
+        if not crops:
+            reason = results[0].reason if results else "the image input is empty"
+            raise NoFaceError(
+                f"No face is left: every image was skipped ({len(results)} of {len(results)}). "
+                f"Image 1: {reason}. Use other photos, or set 'if_no_face' to 'use whole image'."
+            )
+        per_batch = _regroup(results, counts)
+        return io.NodeOutput(
+            torch.stack(crops),
+            [_payload(batch) for batch in per_batch],
+            [torch.stack([_mask(result) for result in batch]) for batch in per_batch],
+            ui=ui.PreviewImage(_previews(results)),
+        )
+
+
+def _detector(given: list | None, boxes: list | None) -> Detector | None:
+    """The connected detector, the best one here, or None where boxes make one unnecessary."""
+    if given:
+        return given[0]
+    return load_detector("auto", Settings(folders.face_models())) if boxes is None else None
+
+
+def _previews(results: list[ChosenFaces]) -> list[torch.Tensor]:
+    return [
+        geometry.pil_to_image(faces_preview(result, f"Image {number}"))
+        for number, result in enumerate(results, 1)
+    ]
+
+
+def choose_in_batches(
+    image: list[torch.Tensor],
+    choice: Choice,
+    detector: Detector | None,
+    boxes: list[list[list[Box]]] | None,
+) -> Iterator[ChosenFaces]:
+    """Find the faces of every image, one after the other, with progress and interruption.
+
+    image: batches (N, H, W, 3), 0 to 1. boxes: for each batch, for each image, what to use instead
+    of detecting. Raises NoFaceError as `choice` says.
+    """
+    from comfy.model_management import throw_exception_if_processing_interrupted
+    from comfy.utils import ProgressBar
+
+    total = sum(batch.shape[0] for batch in image)
+    progress = ProgressBar(total)
+    number = 0
+    for i, batch in enumerate(image):
+        for j, picture in enumerate(batch):
+            throw_exception_if_processing_interrupted()
+            number += 1
+            yield choose_faces(
+                geometry.image_to_pil(picture),
+                choice,
+                detector,
+                boxes[i][j] if boxes is not None else None,
+                f"Image {number} of {total}",
+            )
+            progress.update(1)
+
+
+def _regroup(results: list[ChosenFaces], counts: list[int]) -> list[list[ChosenFaces]]:
+    rest = iter(results)
+    return [[next(rest) for _ in range(count)] for count in counts]
+
+
+def _payload(batch: list[ChosenFaces]) -> list:
+    """BOUNDING_BOX of one IMAGE: a list of boxes, or a list of lists for a batch."""
+    frames = [[_box_dict(face.box) for face in result.chosen] for result in batch]
+    return frames[0] if len(frames) == 1 else frames
+
+
+def _box_dict(box: Box) -> dict[str, int]:
+    x1, y1, x2, y2 = box.rounded()
+    return {"x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1}
+
+
+def _mask(result: ChosenFaces) -> torch.Tensor:
+    return geometry.box_mask([face.box for face in result.chosen], *result.picture.size)

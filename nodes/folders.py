@@ -1,0 +1,35 @@
+"""Model folders of this pack, registered so that extra_model_paths.yaml can add to them."""
+
+import os
+
+import folder_paths
+
+from ..flashface_core.detection import ModelFolders
+
+MODELS = "flashface"
+REFERENCES = "flashface_references"
+FACE2DIFFUSION = "face2diffusion"
+IDENTITIES = "face2diffusion_identities"
+EXTENSIONS = {".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin"}
+
+
+def register() -> None:
+    """Tell ComfyUI of the folders in models/ that are named above. Reads and makes nothing."""
+    kept = {".safetensors"}
+    kinds = {MODELS: EXTENSIONS, REFERENCES: kept, FACE2DIFFUSION: EXTENSIONS, IDENTITIES: kept}
+    for name, extensions in kinds.items():
+        folder_paths.add_model_folder_path(name, os.path.join(folder_paths.models_dir, name))
+        folder_paths.folder_names_and_paths[name][1].update(extensions)
+
+
+def face_models() -> ModelFolders:
+    """Where face detectors and recognition models may lie; the folders need not exist."""
+    return ModelFolders(
+        insightface=_paths("insightface"), yunet=_paths("face_detection") + _paths(MODELS)
+    )
+
+
+def _paths(name: str) -> tuple[str, ...]:
+    """ComfyUI's own models/<name>, and what extra_model_paths.yaml or other packs add to it."""
+    registered = folder_paths.folder_names_and_paths.get(name, ((), ()))[0]
+    return tuple(dict.fromkeys((os.path.join(folder_paths.models_dir, name), *registered)))

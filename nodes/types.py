@@ -1,0 +1,13 @@
+"""Socket types of this pack."""
+
+from comfy_api.latest import io
+
+Face2DiffusionIdentityType = io.Custom("FACE2DIFFUSION_IDENTITY")
+Face2DiffusionModelType = io.Custom("FACE2DIFFUSION_MODEL")
+FlashFaceDetectorType = io.Custom("FLASHFACE_DETECTOR")
+FlashFaceModelType = io.Custom("FLASHFACE_MODEL")
+FlashFaceReferenceType = io.Custom("FLASHFACE_REFERENCE")
+FlashFaceScheduleType = io.Custom("FLASHFACE_SCHEDULE")
+
+CATEGORY = "FlashFace"
+FACE2DIFFUSION_CATEGORY = "FlashFace/Face2Diffusion"
