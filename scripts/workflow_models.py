@@ -1,0 +1,47 @@
+"""Stand-in models under the file names that the example workflows ask for."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import standin
+import standin_detector
+import standin_face2diffusion
+
+# What workflows/*.json name, as somebody with the real weights has it.
+NAMES = {
+    "flashface/flashface.safetensors": standin.FLASHFACE,
+    "text_encoders/clip_l.safetensors": standin.CLIP,
+    "vae/vae-ft-mse-840000-ema-pruned.safetensors": standin.VAE,
+}
+FACE2DIFFUSION_NAMES = {
+    "face2diffusion/msid.pt": standin_face2diffusion.MSID,
+    "face2diffusion/mapping.pt": standin_face2diffusion.MAPPING,
+    "checkpoints/v1-5-pruned-emaonly-fp16.safetensors": standin_face2diffusion.CHECKPOINT,
+}
+
+
+def place_named(models: Path, target: Path) -> None:
+    """Put the stand-ins in `models` into the models folder `target` under the real names.
+
+    Those of Face2Diffusion come with them.
+    """
+    _link(models, target, NAMES)
+    _link(standin_face2diffusion.standin_files(), target, FACE2DIFFUSION_NAMES)
+
+
+def place_detector(target: Path) -> None:
+    """Put a stand-in for a face detector with landmarks into the models folder `target`."""
+    standin_detector.make_detector(target / standin_detector.YUNET)
+
+
+def _link(source: Path, target: Path, names: dict[str, str]) -> None:
+    for name, own in names.items():
+        link = target / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.exists():
+            try:
+                link.symlink_to(source / own)
+            except OSError:  # Windows, without the right to make links
+                shutil.copyfile(source / own, link)

@@ -1,0 +1,84 @@
+"""The texts of the note in each example workflow (Markdown)."""
+
+CLIP = "https://huggingface.co/comfyanonymous/flux_text_encoders/resolve/main/clip_l.safetensors"
+VAE = (
+    "https://huggingface.co/stabilityai/sd-vae-ft-mse-original/resolve/main/"
+    "vae-ft-mse-840000-ema-pruned.safetensors"
+)
+FLASHFACE = "https://huggingface.co/shilongz/FlashFace-SD1.5"
+
+_FILES = f"""\
+**Model files** (put them in the folder *models* of ComfyUI, then press R)
+
+| folder | file |
+|---|---|
+| flashface | flashface.safetensors, or flashface.ckpt from [FlashFace-SD1.5]({FLASHFACE}) |
+| text_encoders | [clip_l.safetensors]({CLIP}) |
+| vae | [vae-ft-mse-840000-ema-pruned.safetensors]({VAE}) |
+"""
+
+_HELP = """\
+**If the picture is not right**
+
+- not similar enough: raise *strength* of Apply FlashFace (up to 1.4), or add photos
+- the face looks pasted on: lower *strength* (down to 0.7)
+- a beard, glasses or bangs that you do not want: name them in the negative prompt
+- keep the face wider than 1/7 of the picture
+"""
+BASIC = f"""\
+# One person, one picture
+
+FlashFace looks at the face in a photo while it paints what the prompt says.
+
+1. **Models**: choose your three files.
+2. **Reference photos**: load a photo of the person. The preview shows the face that was found.
+3. **Prompt**: say what to paint. Always give the age, like *young woman* or *old man*.
+4. **Where the face goes**: the box is in shares of the picture, 0 to 1.
+5. **Picture**: press Run.
+
+For more likeness and better prompt following use the template *flashface_guided*.
+
+{_HELP}
+{_FILES}"""
+
+GUIDED = f"""\
+# Recommended settings: stable identity
+
+The same as *flashface_basic*, and **FlashFace Guidance**: the prompt is guided by *cfg* of \
+KSampler, the person by *reference_guidance*, each by its own scale.
+
+1. **Models**: choose your three files.
+2. **Reference photos**: load a photo of the person. The preview shows the face that was found.
+3. **Prompt**: say what to paint. Always give the age, like *young woman* or *old man*.
+4. **Where the face goes**: the box is in shares of the picture, 0 to 1.
+5. **Picture**: press Run. After a quarter of the steps (*launch_percent*) the reference \
+guidance starts, and each step takes half as long again.
+
+{_HELP}
+- still not similar: raise *reference_guidance* (up to 4), or lower *launch_percent*
+- the prompt is ignored: lower *reference_guidance* (down to 1.8), or raise *launch_percent*
+
+{_FILES}"""
+
+AGE = f"""\
+# One person as child, adult and elder
+
+The prompt decides the age, the reference decides who it is. **FlashFace Schedule** has the \
+preset *change age*: lower strength and reference guidance, so that the prompt wins where it \
+contradicts the photo. KSampler's *cfg* is 8.5.
+
+1. **Models**: choose your three files.
+2. **Reference photos**: load a photo of the person. The preview shows the face that was found.
+3. **Prompt**: one for each age. Change *girl* and *woman* to fit the person, and say the age \
+in words that leave no doubt.
+4. **Where the face goes**: the same in all three.
+5. **Pictures**: press Run. The reference is computed once and used three times.
+
+**If the pictures are not right**
+
+- not similar enough: choose *custom* in FlashFace Schedule and raise *strength* and \
+*reference_guidance* there; Apply FlashFace's own strength is not used with a schedule
+- the age does not change: lower them
+- only one age wanted: right-click the other Save Image nodes and choose Bypass
+
+{_FILES}"""

@@ -1,0 +1,156 @@
+"""Draw the example workflows: `python3 scripts/workflow_pictures.py`, after make_workflows.py.
+
+Opens each in a browser on the real front end and saves the drawn graph: workflows/NAME.jpg, which
+ComfyUI shows under Templates, and docs/images/flashface_basic.png with the nodes' own previews.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from browser import browser, load_workflow, open_comfyui, run_workflow
+from comfy_server import ComfyServer, ServerError
+from environment import SetupError, say
+from host import PACK, Host, comfyui_version, find_host
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+THUMBNAIL, README_WIDTH, MARGIN = (800, 500), 1400, 20
+PHOTO = "reference.png"
+BACKGROUND = (31, 31, 31)
+# Only the graph: none of the front end's bars, buttons and messages over it.
+HIDE = """#graph-canvas-container > :not(canvas):not(.isolate), .no-drag, .p-toast,
+.comfyui-body > :not(#graph-canvas-container) { display: none !important }"""
+# The frame around all nodes and groups; the canvas moves so that it begins in the corner.
+PLACE = """margin => {
+  const boxes = [
+    ...app.graph.nodes.map(n => [n.pos[0], n.pos[1] - 30, n.size[0], n.size[1] + 30]),
+    ...app.graph.groups.map(g => [g.pos[0], g.pos[1], g.size[0], g.size[1]]),
+  ];
+  const left = Math.min(...boxes.map(b => b[0])) - margin;
+  const top = Math.min(...boxes.map(b => b[1])) - margin;
+  app.canvas.ds.scale = 1;
+  app.canvas.ds.offset = [-left, -top];
+  app.canvas.setDirty(true, true);
+  return [Math.max(...boxes.map(b => b[0] + b[2])) + margin - left,
+          Math.max(...boxes.map(b => b[1] + b[3])) + margin - top];
+}"""
+# One step of a small picture: what the nodes preview does not depend on it.
+HURRY = """() => { for (const node of app.graph.nodes) for (const widget of node.widgets ?? []) {
+  if (widget.name === "steps") widget.value = 1;
+  if (node.type === "EmptyLatentImage" && widget.name !== "batch_size") widget.value = 128;
+} }"""
+# Stand-in weights give noise, which would say the wrong thing in a picture of the graph.
+RESTORE = """workflow => { for (const node of app.graph.nodes) {
+  if (node.type === "SaveImage") {
+    app.nodeOutputs[node.id] = {};
+    node.imgs = node.images = undefined;
+  }
+  const saved = workflow.nodes.find(n => n.id == node.id).widgets_values;
+  if (["KSampler", "EmptyLatentImage"].includes(node.type))
+    node.widgets.forEach((widget, i) => widget.value = saved[i]);
+} }"""
+
+
+def draw_graph(page: Any) -> Image:
+    """The whole graph at its full size, without the front end around it."""
+    from PIL import Image
+
+    width, height = page.evaluate(PLACE, MARGIN)
+    page.set_viewport_size({"width": round(width), "height": round(height)})
+    page.add_style_tag(content=HIDE)
+    page.wait_for_timeout(1000)
+    page.evaluate(PLACE, MARGIN)
+    page.wait_for_timeout(1500)
+    return Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+
+
+def save_thumbnail(graph: Image, file: Path) -> None:
+    """Fit a drawn graph into THUMBNAIL."""
+    from PIL import Image, ImageOps
+
+    fitted = ImageOps.pad(graph, THUMBNAIL, Image.Resampling.LANCZOS, color=BACKGROUND)
+    fitted.save(file, quality=88, optimize=True)
+
+
+def save_placeholder(file: Path) -> None:
+    """Draw a head and shoulders: a thumbnail shows nobody's photo."""
+    from PIL import Image, ImageDraw
+
+    picture = Image.new("RGB", (512, 512), (64, 72, 84))
+    pen = ImageDraw.Draw(picture)
+    pen.ellipse((176, 96, 336, 290), fill=(150, 160, 174))
+    pen.ellipse((86, 330, 426, 690), fill=(150, 160, 174))
+    picture.save(file)
+
+
+def save_photo(file: Path) -> None:
+    """Write the photo of Eileen Collins (NASA, public domain) that scikit-image brings."""
+    from PIL import Image
+    from skimage import data
+
+    Image.fromarray(data.astronaut()).save(file)
+
+
+def draw_all(server: ComfyServer, base: Path) -> None:
+    """Draw every workflow, and the basic one after a run."""
+    photo = base / PHOTO
+    save_placeholder(photo)
+    server.upload_image(photo)
+    with browser() as running:
+        for file in sorted((PACK / "workflows").glob("*.json")):
+            page = open_comfyui(running, server.url)
+            load_workflow(page, json.loads(file.read_text(encoding="utf-8")))
+            save_thumbnail(draw_graph(page), file.with_suffix(".jpg"))
+            say(str(file.with_suffix(".jpg").relative_to(PACK)))
+            page.close()
+        save_photo(photo)
+        server.upload_image(photo)
+        page = open_comfyui(running, server.url)
+        workflow = json.loads((PACK / "workflows/flashface_basic.json").read_text("utf-8"))
+        load_workflow(page, workflow)
+        page.evaluate(HURRY)
+        run_workflow(page)
+        page.evaluate(RESTORE, workflow)
+        graph = draw_graph(page)
+    graph.thumbnail((README_WIDTH, graph.height))
+    target = PACK / "docs/images/flashface_basic.png"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    graph.save(target, optimize=True)
+    say(str(target.relative_to(PACK)))
+
+
+def main() -> int:
+    """Draw with the host's Python, which has Playwright and Pillow; 0 on success."""
+    try:
+        if len(sys.argv) < 2:
+            found = find_host(tools=True)
+            return subprocess.run([str(found.python), __file__, str(found.root)]).returncode
+        if importlib.util.find_spec("playwright") is None:
+            raise SetupError(f"{sys.executable} has no Playwright: pip install playwright")
+        import standin
+        from workflow_models import place_named
+
+        root = Path(sys.argv[1])
+        with tempfile.TemporaryDirectory(prefix="flashface-pictures-") as name:
+            base = Path(name)
+            place_named(standin.standin_models(), base / "models")
+            host = Host(root, Path(sys.executable), comfyui_version(root), prepared=True)
+            with ComfyServer(host, base) as server:
+                draw_all(server, base)
+    except (SetupError, ServerError) as error:
+        say(f"error: {error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
