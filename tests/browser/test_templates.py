@@ -1,0 +1,128 @@
+"""The example workflows as people meet them: the real front end in a real browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from browser import load_workflow, open_comfyui, run_workflow
+from comfy_server import ComfyServer
+from host import PACK_NAME
+from playwright.sync_api import ConsoleMessage, Page
+from workflow_files import NAMES, SIDE, STEPS, read_workflow
+from workflow_graph import NOTE
+
+# The front end asks for what a new server has not got, and for sizes of files on the internet.
+NOT_OURS = re.compile(r"Failed to load resource|huggingface\.co")
+STATE = """() => app.graph.nodes.map(node => ({
+  id: Number(node.id),
+  type: node.type,
+  known: node.type in LiteGraph.registered_node_types,
+  broken: Boolean(node.has_errors),
+  values: node.serialize().widgets_values ?? [],
+  pictures: (node.imgs ?? []).map(picture => [picture.naturalWidth, picture.naturalHeight]),
+}))"""
+HURRY = """([side, steps]) => { for (const node of app.graph.nodes)
+  for (const widget of node.widgets ?? []) {
+    if (widget.name === "steps") widget.value = steps;
+    if (node.type === "EmptyLatentImage" && widget.name !== "batch_size") widget.value = side;
+  }
+}"""
+PREVIEWS = (
+    *("FlashFaceCropFaces", "FlashFaceRegion", "FlashFaceSchedule"),
+    *("Face2DiffusionEncodeFace", "SaveImage"),
+)
+
+
+@pytest.fixture
+def open_page(chromium: Any, ready: ComfyServer) -> Iterator[Callable[..., Page]]:
+    """Open the front end; the test fails at its end if the page reported an error."""
+    pages: list[Page] = []
+    errors: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type == "error" and not NOT_OURS.search(message.text):
+            errors.append(message.text)
+
+    def opened(**options: Any) -> Page:
+        page = open_comfyui(chromium, ready.url, **options)
+        page.on("console", listen)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        pages.append(page)
+        return page
+
+    yield opened
+    for page in pages:
+        page.close()
+    assert errors == []
+
+
+def choose_template(page: Page, name: str) -> None:
+    """Open a template with the mouse, from the Templates dialog."""
+    page.evaluate("app.extensionManager.command.execute('Comfy.BrowseTemplates')")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text(PACK_NAME, exact=True).first.click()
+    dialog.get_by_test_id(f"template-workflow-{name}").click()
+    page.wait_for_function("id => app.graph.id === id", arg=read_workflow(name)["id"])
+    page.wait_for_timeout(500)
+
+
+def check_as_saved(page: Page, name: str) -> None:
+    """Every node is there, known, unbroken and shows what the file says."""
+    saved = {node["id"]: node for node in read_workflow(name)["nodes"]}
+    shown = {node["id"]: node for node in page.evaluate(STATE)}
+    assert shown.keys() == saved.keys()
+    for number, node in shown.items():
+        assert node["type"] == saved[number]["type"]
+        assert node["known"] and not node["broken"], f"{node['type']} is red"
+        assert node["values"] == saved[number]["widgets_values"], node["type"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_template_opens_from_the_dialog_and_runs_to_a_picture(
+    name: str, open_page: Callable[..., Page], ready: ComfyServer
+) -> None:
+    page = open_page()
+    choose_template(page, name)
+    check_as_saved(page, name)
+    assert page.get_by_role("dialog").count() == 0, "a dialog says that something is missing"
+    ready.free()  # nodes show previews of what they run, not of what the cache knows
+    page.evaluate(HURRY, [SIDE, STEPS])
+    run_workflow(page)
+    for node in page.evaluate(STATE):
+        assert not node["broken"], f"{node['type']} is red"
+        if node["type"] in PREVIEWS:
+            assert node["pictures"], f"{node['type']} shows no picture"
+        if node["type"] == "SaveImage":
+            assert node["pictures"] == [[SIDE, SIDE]]
+
+
+@pytest.mark.parametrize("modern", [False, True], ids=["canvas nodes", "Nodes 2.0"])
+def test_a_workflow_opens_from_its_file(modern: bool, open_page: Callable[..., Page]) -> None:
+    page = open_page(modern=modern)
+    load_workflow(page, read_workflow("flashface_guided"))
+    check_as_saved(page, "flashface_guided")
+    if modern:
+        drawn = page.locator("[data-node-id]")
+        titles = " ".join(drawn.all_inner_texts())
+        for title in ("Load FlashFace Model", "Apply FlashFace", "FlashFace Guidance"):
+            assert title in titles
+
+
+def test_saving_a_workflow_keeps_it(open_page: Callable[..., Page]) -> None:
+    name = "flashface_basic"
+    page = open_page()
+    load_workflow(page, read_workflow(name))
+    again, saved = page.evaluate("app.graph.serialize()"), read_workflow(name)
+    assert again["version"] == saved["version"]
+    assert [link[:6] for link in again["links"]] == saved["links"]
+    for before, after in zip(saved["nodes"], again["nodes"], strict=True):
+        for key in ("id", "type", "pos", "size", "properties", "mode"):
+            assert after[key] == before[key], f"{before['type']}: {key}"
+        for kind in ("inputs", "outputs"):
+            names = [entry["name"] for entry in before[kind]]
+            assert [entry["name"] for entry in after.get(kind) or []] == names, before["type"]
+        if before["type"] != NOTE:
+            assert after["widgets_values"] == before["widgets_values"]

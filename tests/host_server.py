@@ -1,0 +1,18 @@
+"""The real ComfyUI server for tests: an own process, this pack alone, stand-in models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import standin
+from comfy_server import ComfyServer
+from host_pack import host_from_environment
+
+
+def test_server(base: Path) -> ComfyServer:
+    """A server (not started yet; use `with`) whose base directory is `base`, with the stand-ins."""
+    standin.place(standin.standin_models(), base / "models")
+    return ComfyServer(host_from_environment(), base)
+
+
+test_server.__test__ = False  # a helper, not a test

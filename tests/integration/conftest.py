@@ -1,0 +1,60 @@
+"""A tiny FlashFace with the goldens' random weights."""
+
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent.parent / "parity"))
+
+import goldens
+from composition import PROMPT, Setting, random
+from host_pack import pack_module
+
+WORST = pytest.StashKey[dict[str, float]]()
+
+
+@pytest.fixture(scope="session")
+def setting(pack, run_node, comfyui_base: Path) -> Setting:
+    """A tiny FlashFace MODEL, loaded by the pack's own loader, and a reference of two faces."""
+    file = comfyui_base / "models" / "flashface" / "composition.safetensors"
+    goldens.write_checkpoint(file, "tiny64")
+    model, flashface = run_node(
+        pack["FlashFaceModelLoader"], model_name=file.name, weight_dtype="fp32"
+    )
+    make_reference = pack_module("flashface_core.reference").make_reference
+    reference = make_reference(random(2, 4, 8, 8, seed=20), PROMPT, 4)
+    return Setting(model, flashface, reference, pack, run_node)
+
+
+@pytest.fixture
+def unet_batches(setting: Setting) -> Iterator[list[int]]:
+    """The batch sizes that the UNet really computed, in their order."""
+    found: list[int] = []
+    last = setting.model.model.diffusion_model.out
+    hook = last.register_forward_hook(lambda module, inputs, out: found.append(out.shape[0]))
+    yield found
+    hook.remove()
+
+
+@pytest.fixture(scope="session")
+def record(request) -> Callable[[str, float], None]:
+    """`record(row, error)`: keep a row's worst error for the report at the end."""
+    worst: dict[str, float] = defaultdict(float)
+    request.config.stash[WORST] = worst
+
+    def keep(row: str, error: float) -> None:
+        worst[row] = max(worst[row], error)
+
+    return keep
+
+
+def pytest_terminal_summary(terminalreporter, config) -> None:
+    """Print the worst error of every row."""
+    worst = config.stash.get(WORST, {})
+    if worst:
+        terminalreporter.section("guidance against its formula, worst relative error")
+        for row, error in sorted(worst.items()):
+            terminalreporter.write_line(f"{row:44} {error:.1e}")

@@ -1,0 +1,229 @@
+"""The built-in detector on real photos and awkward pictures; which faces are chosen and why."""
+
+import importlib.util
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from flashface_core.boxes import Box
+from flashface_core.detection import (
+    ORDERS,
+    DetectorUnavailable,
+    Face,
+    LbpDetector,
+    lbp,
+    load_detector,
+    order_faces,
+)
+from flashface_core.detection.choose import REMEDY, Choice, NoFaceError, choose_faces
+from flashface_core.preview import faces_preview
+
+ASTRONAUT = Image.fromarray(skimage.data.astronaut())
+KNOWN = Box(175, 70, 268, 163)  # where the cascade of scikit-image finds her
+LBP = LbpDetector()
+
+
+def iou(a: Box, b: Box) -> float:
+    return a.overlap(b) / (a.area + b.area - a.overlap(b))
+
+
+class Fixed:
+    """A detector with the same answer for every picture."""
+
+    name = "fixed"
+    tried = "once"
+
+    def __init__(self, *faces: Face) -> None:
+        self.faces = list(faces)
+
+    def detect(self, image) -> list[Face]:
+        return self.faces
+
+
+def assert_contract(faces: list[Face]) -> None:
+    for face in faces:
+        assert 0 <= face.score <= 1
+        assert face.box.area > 0 and np.isfinite([face.box.x1, face.box.y1, face.box.x2]).all()
+    assert faces == sorted(faces, key=lambda face: -face.score)
+
+
+def test_finds_the_astronaut_from_forehead_to_chin() -> None:
+    best = order_faces(load_detector().detect(ASTRONAUT), "largest", ASTRONAUT.size)[0]
+    assert best.score > 0.6 and best.landmarks is None
+    assert iou(best.box, KNOWN) > 0.6
+    assert best.box.height / best.box.width == pytest.approx(1.28)
+    assert best.box.y1 < KNOWN.y1 and best.box.y2 > KNOWN.y2
+
+
+def test_takes_arrays_and_grey_pictures() -> None:
+    array = LBP.detect(np.asarray(ASTRONAUT))
+    assert array == LBP.detect(ASTRONAUT)
+    assert LBP.detect(ASTRONAUT.convert("L"))[0].score > 0.6
+
+
+def test_finds_people_in_a_group_photo() -> None:
+    spec = importlib.util.find_spec("insightface")
+    assert spec is not None and spec.origin is not None
+    photo = Image.open(Path(spec.origin).parent / "data" / "images" / "t1.jpg").convert("RGB")
+    faces = [face for face in LBP.detect(photo) if face.score >= 0.6]
+    people = [Box(449, 276, 585, 412), Box(732, 358, 843, 469), Box(1111, 274, 1233, 396)]
+    for person in people:
+        assert max(iou(face.box, person) for face in faces) > 0.5
+    assert len(faces) == 3
+
+
+@pytest.mark.parametrize("side", [200, 1500, 8000])
+def test_finds_the_same_face_at_any_size(side: int) -> None:
+    best = LBP.detect(ASTRONAUT.resize((side, side)))[0].box.scaled(512 / side, 512 / side)
+    assert iou(best, KNOWN) > 0.5
+
+
+def test_finds_a_face_that_fills_the_picture() -> None:
+    tight = ASTRONAUT.crop((170, 60, 275, 180))
+    best = LBP.detect(tight)[0]
+    assert best.score > 0.6 and best.box.width > 60
+
+
+@pytest.mark.parametrize("angle", [5, 90, 180])
+def test_turned_pictures_keep_the_contract(angle: int) -> None:
+    assert_contract(LBP.detect(ASTRONAUT.rotate(angle)))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 700), (700, 2), (23, 23), (24, 24), (300, 200)])
+@pytest.mark.parametrize("colour", ["black", "white"])
+def test_plain_pictures_hold_no_face(size: tuple, colour: str) -> None:
+    assert LBP.detect(Image.new("RGB", size, colour)) == []
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_pictures_keep_the_contract(seed: int) -> None:
+    random = np.random.RandomState(seed)
+    height, width = random.randint(1, 80, 2)
+    pixels = random.randint(0, 256, (height, width, 3), dtype=np.uint8)
+    assert_contract(LBP.detect(pixels))
+
+
+def test_missing_scikit_image_is_said_in_plain_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "skimage.feature", None)
+    lbp._cascade.cache_clear()
+    with pytest.raises(DetectorUnavailable) as error:
+        LBP.detect(ASTRONAUT)
+    assert str(error.value).startswith(
+        "The built-in face detector needs scikit-image, which cannot be imported ("
+    )
+    assert str(error.value).endswith(
+        "Install it into ComfyUI's Python with 'pip install scikit-image', or connect boxes from "
+        "another node to 'bboxes'."
+    )
+
+
+SMALL, BIG, TALL = Box(0, 40, 10, 50), Box(50, 0, 90, 40), Box(40, 45, 55, 70)
+FACES = [Face(SMALL, 0.9), Face(BIG, 0.7), Face(TALL, 0.8)]
+PICTURE = Image.new("RGB", (100, 100), "white")
+ORDERED = {
+    "largest": [BIG, TALL, SMALL],
+    "most central": [TALL, BIG, SMALL],
+    "highest score": [SMALL, TALL, BIG],
+    "left to right": [SMALL, TALL, BIG],
+    "right to left": [BIG, TALL, SMALL],
+    "top to bottom": [BIG, SMALL, TALL],
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("index", range(3))
+def test_every_order_and_index(order: str, index: int) -> None:
+    choice = Choice(order=order, index=index, faces_per_image=2)
+    result = choose_faces(PICTURE, choice, Fixed(*FACES))
+    assert [face.box for face in result.found] == ORDERED[order]
+    assert [face.box for face in result.chosen] == ORDERED[order][index : index + 2]
+    assert len(result.crops) == len(result.chosen) and result.reason == ""
+
+
+def test_given_boxes_are_taken_without_detection_or_threshold() -> None:
+    result = choose_faces(PICTURE, Choice(threshold=1.0), Fixed(), [SMALL, BIG])
+    assert result.chosen == [Face(BIG)] and result.source == "bboxes"
+
+
+def test_padding_grows_the_crop_and_not_the_box() -> None:
+    result = choose_faces(PICTURE, Choice(padding=1.0, size=64), Fixed(), [SMALL])
+    assert result.chosen[0].box == SMALL
+    assert result.crops[0].getpixel((5, 30)) == (0, 0, 0)  # left of the picture
+    assert result.crops[0].getpixel((60, 30)) == (255, 255, 255)
+
+
+def test_level_eyes_turns_only_when_wanted() -> None:
+    eyes = ((45.0, 55.0), (50.0, 60.0), (47.0, 60.0), (45.0, 65.0), (50.0, 66.0))
+    detector = Fixed(Face(TALL, 1.0, eyes))
+    turned = choose_faces(PICTURE, Choice(), detector).crops[0]
+    straight = choose_faces(PICTURE, Choice(level_eyes=False), detector).crops[0]
+    assert np.asarray(turned).min() == 0 and turned.tobytes() != straight.tobytes()
+
+
+NO_FACE = [
+    (
+        Fixed(),
+        None,
+        Choice(),
+        "no face found by detector 'fixed' (once)",
+    ),
+    (
+        Fixed(*FACES),
+        None,
+        Choice(threshold=0.95),
+        "no face found by detector 'fixed' (once); the best candidate scored 0.90, below the "
+        "threshold 0.95",
+    ),
+    (
+        Fixed(*FACES),
+        None,
+        Choice(index=3),
+        "3 faces were found, but index 3 asks for face number 4 (index counts from 0)",
+    ),
+    (Fixed(), [], Choice(), "the connected 'bboxes' hold no box for it"),
+    (
+        Fixed(),
+        [Box(200, 0, 300, 50)],
+        Choice(),
+        "the boxes connected to 'bboxes' all lie outside of it",
+    ),
+]
+
+
+@pytest.mark.parametrize(("detector", "boxes", "choice", "reason"), NO_FACE)
+def test_no_face_is_an_error_a_skip_or_the_whole_image(detector, boxes, choice, reason) -> None:
+    with pytest.raises(NoFaceError) as error:
+        choose_faces(PICTURE, choice, detector, boxes, "Image 2 of 3")
+    assert str(error.value) == f"Image 2 of 3 (100 x 100): {reason}. {REMEDY}"
+
+    skipped = choose_faces(PICTURE, replace(choice, if_no_face="skip"), detector, boxes)
+    assert skipped.crops == skipped.chosen == [] and skipped.reason == reason
+
+    whole = choose_faces(PICTURE, replace(choice, if_no_face="use whole image"), detector, boxes)
+    assert [face.box for face in whole.chosen] == [Box(0, 0, 100, 100)]
+    assert np.asarray(whole.crops[0]).min() == 255 and whole.reason == reason
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_random_pictures_and_boxes_give_crops_and_a_preview(seed: int) -> None:
+    random = np.random.RandomState(seed)
+    width, height = (int(v) for v in random.randint(1, 300, 2))
+    picture = Image.fromarray(random.randint(0, 256, (height, width, 3), dtype=np.uint8))
+    corners = random.uniform(-100, 400, (random.randint(1, 7), 2)).tolist()
+    boxes = [Box(x, y, x + random.uniform(0.1, 200), y + 50) for x, y in corners]
+    choice = Choice(
+        order=ORDERS[seed % len(ORDERS)],
+        faces_per_image=int(random.randint(1, 9)),
+        padding=float(random.uniform(0, 2)),
+        size=64,
+        if_no_face="use whole image",
+    )
+    result = choose_faces(picture, choice, Fixed(), boxes)
+    assert 1 <= len(result.crops) <= choice.faces_per_image
+    assert all(crop.size == (64, 64) and crop.mode == "RGB" for crop in result.crops)
+    assert faces_preview(result, "Image 1").height > 0
