@@ -196,8 +196,14 @@ class ComfyServer:
         self.post("/interrupt", {})
 
     def free(self) -> None:
-        """Unload all models and free memory, as the button does."""
+        """Unload all models and free memory, as the button does; return when it is done.
+
+        The queue's thread takes notice between two prompts, so a small one goes before the next.
+        """
         self.post("/free", {"unload_models": True, "free_memory": True})
+        text = {"class_type": "PrimitiveString", "inputs": {"value": uuid.uuid4().hex}}
+        show = {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}}
+        self.queue({"1": text, "2": show})
 
     def upload_image(self, file: Path, name: str | None = None) -> str:
         """Put an image into the input folder the way the front end does; the name for LoadImage."""
