@@ -1,14 +1,17 @@
 """A tiny FlashFace with the goldens' random weights."""
 
+import copy
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 sys.path.append(str(Path(__file__).parent.parent / "parity"))
 
+import comfy.model_management
 import goldens
 from composition import PROMPT, Setting, random
 from host_pack import pack_module
@@ -37,6 +40,34 @@ def unet_batches(setting: Setting) -> Iterator[list[int]]:
     hook = last.register_forward_hook(lambda module, inputs, out: found.append(out.shape[0]))
     yield found
     hook.remove()
+
+
+@pytest.fixture
+def reference(setting: Setting) -> Any:
+    """A reference with no features yet."""
+    return copy.deepcopy(setting.reference)
+
+
+class Calls(list[int]):
+    """Collects a network's batch sizes."""
+
+    then: Callable[[], None] | None = None
+
+    def __call__(self, module, given, out) -> None:
+        self.append(len(given[0]))
+        if self.then is not None:
+            self.then()
+
+
+@pytest.fixture
+def reference_batches(setting: Setting) -> Iterator[Calls]:
+    """The batch sizes that ReferenceNet really computed; `then` runs after each."""
+    calls = Calls()
+    network = setting.flashface.referencenet.model.diffusion_model
+    hook = network.register_forward_hook(calls)
+    yield calls
+    hook.remove()
+    comfy.model_management.interrupt_current_processing(False)
 
 
 @pytest.fixture(scope="session")

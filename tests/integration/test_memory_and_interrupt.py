@@ -2,23 +2,16 @@
 
 import copy
 import gc
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import comfy.model_management as memory
-import comfy.samplers
 import pytest
 import torch
 from comfy.model_patcher import ModelPatcher
 from composition import NOISE, Setting, cfg_guider
+from sampling import sampled
 
 STEPS = 12
-
-
-@pytest.fixture
-def reference(setting: Setting) -> Any:
-    """A reference with no features yet."""
-    return copy.deepcopy(setting.reference)
 
 
 @pytest.fixture
@@ -29,35 +22,8 @@ def applied(setting: Setting, reference: Any) -> ModelPatcher:
     return setting.guide(setting.run_node(node, model=setting.model, **given)[0])
 
 
-@pytest.fixture
-def reference_batches(setting: Setting) -> Iterator[list[int]]:
-    """Batch sizes that ReferenceNet really computed; `calls.then` runs after each."""
-    calls = Calls()
-    network = setting.flashface.referencenet.model.diffusion_model
-    hook = network.register_forward_hook(calls)
-    yield calls
-    hook.remove()
-    memory.interrupt_current_processing(False)
-
-
-class Calls(list[int]):
-    """Collects a network's batch sizes."""
-
-    then: Callable[[], None] | None = None
-
-    def __call__(self, module, given, out) -> None:
-        self.append(len(given[0]))
-        if self.then is not None:
-            self.then()
-
-
 def sample(model: ModelPatcher, steps: int = STEPS, callback=None) -> torch.Tensor:
-    guider = cfg_guider(model)
-    sampling = model.get_model_object("model_sampling")
-    sigmas = comfy.samplers.calculate_sigmas(sampling, "sgm_uniform", steps)
-    sampler = comfy.samplers.sampler_object("euler")
-    empty = torch.zeros_like(NOISE)
-    return guider.sample(NOISE, empty, sampler, sigmas, callback=callback, seed=0)
+    return sampled(cfg_guider(model), NOISE, steps, callback=callback)
 
 
 def test_interrupted_in_mid_run(applied, reference_batches):
