@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .. import referencenet
-from ..features import Features, size_in_bytes
+from ..features import FeatureCache, Features, size_in_bytes
 from ..guidance import LAST_TIMESTEP
 from ..reference import Identity
 from .state import State
@@ -108,19 +108,20 @@ class Run:
         Loads ReferenceNet alone, shows progress, can be interrupted. Sigmas of a sampler's own
         making between the scheduled ones are served by `features` when they are met.
         """
-        wanted: dict[Identity, list[int]] = {}
+        # By their features: somebody may be there twice, under two weights.
+        wanted: dict[FeatureCache, tuple[Identity, list[int]]] = {}
         for sigma in sorted({float(s) for s in sigmas[:-1] if s > 0}, reverse=True):
             plan = self.plan(sigma)
-            for active in plan.active:
-                times = wanted.setdefault(active.identity, [])
-                kept = self._kept(active.identity, plan.timestep)
+            for identity in (active.identity for active in plan.active):
+                _, times = wanted.setdefault(identity.features, (identity, []))
+                kept = self._kept(identity, plan.timestep)
                 if kept is None and plan.timestep not in times:
                     times.append(plan.timestep)
-        total = sum(len(times) * identity.latents.shape[0] for identity, times in wanted.items())
+        total = sum(len(times) * identity.latents.shape[0] for identity, times in wanted.values())
         if total == 0:
             return
         progress = comfy.utils.ProgressBar(total)
-        for identity, times in wanted.items():
+        for identity, times in wanted.values():
             if times:
                 self._compute_ahead(identity, times, progress)
 
