@@ -5,6 +5,7 @@ prompt's tokens. Each transformer block of the middle and of decoder blocks 3 to
 y = LayerNorm1(x); nothing after the last of them is computed. SPEC: FlashFace, section 2.
 """
 
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from .reference import Identity
 
 if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
+
+log = logging.getLogger(__name__)
 
 MAX_ROWS = 16
 """Crops x timesteps in one batch: beyond this a batch is no faster, only larger."""
@@ -113,6 +116,7 @@ def _forward(patcher: "ModelPatcher", identity: Identity, timesteps: list[int]) 
     times = torch.tensor(timesteps, dtype=torch.float32, device=device).repeat_interleave(count)
     context = identity.context.to(device, dtype).expand(len(times), -1, -1)
     features: Features = {}
+    log.debug("ReferenceNet runs: %d faces, timesteps %s", count, timesteps)
 
     def capture(n: Tensor, context_: Any, value: Any, options: dict[str, Any]):
         if options["block"][0] != "input":
