@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 sys.path.append(str(Path(__file__).parent.parent / "parity"))
 
@@ -49,22 +50,22 @@ def reference(setting: Setting) -> Any:
 
 
 class Calls(list[int]):
-    """Collects a network's batch sizes."""
+    """Collects the batch sizes of all ReferenceNets; `then` runs after each batch."""
 
     then: Callable[[], None] | None = None
 
     def __call__(self, module, given, out) -> None:
-        self.append(len(given[0]))
-        if self.then is not None:
-            self.then()
+        if isinstance(module, pack_module("flashface_core.referencenet").LastFeature):
+            self.append(len(given[0]))
+            if self.then is not None:
+                self.then()
 
 
 @pytest.fixture
-def reference_batches(setting: Setting) -> Iterator[Calls]:
-    """The batch sizes that ReferenceNet really computed; `then` runs after each."""
+def reference_batches(pack) -> Iterator[Calls]:
+    """The batch sizes that ReferenceNet really computed, of whichever model."""
     calls = Calls()
-    network = setting.flashface.referencenet.model.diffusion_model
-    hook = network.register_forward_hook(calls)
+    hook = torch.nn.modules.module.register_module_forward_hook(calls)
     yield calls
     hook.remove()
     comfy.model_management.interrupt_current_processing(False)
