@@ -63,18 +63,81 @@ class ReferenceAttention(torch.nn.Module):
         tensor gains then have that many samples. options: the block's transformer options.
         """
         q, k, v = self.to_q(y), self.to_k(y), self.to_v(y)
-        only = references[0] if len(references) == 1 and rows is None else None
-        if only is not None and not isinstance(only.gain, Tensor) and only.gain == 1:
-            return self.to_out(_attend_both(q, k, v, only, options))
-        out = _attend(q, k, v, None, options)
-        if references:
-            if rows is not None:
-                q, k, v = q[rows], k[rows], v[rows]
-            base = out if rows is None else out[rows]
-            terms = (r.gain * (_attend_both(q, k, v, r, options) - base) for r in references)
-            total = base + sum(terms)
-            out = total if rows is None else out.index_copy(0, rows, total)
-        return self.to_out(out)
+        attend = attend_merged if can_merge(y, options) else attend_joined
+        return self.to_out(attend(q, k, v, references, rows, options))
+
+
+def attend_joined(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    references: list[ReferenceTokens],
+    rows: Tensor | None,
+    options: dict[str, Any] | None,
+) -> Tensor:
+    """Attend to [y ; R_i] as a whole, with the attention that ComfyUI runs; (B, L, C).
+
+    q, k, v: of y, (B, L, C).
+    """
+    only = references[0] if len(references) == 1 and rows is None else None
+    if only is not None and not isinstance(only.gain, Tensor) and only.gain == 1:
+        return _attend_both(q, k, v, only, options)
+    out = _attend(q, k, v, None, options)
+    if not references:
+        return out
+    if rows is not None:
+        q, k, v = q[rows], k[rows], v[rows]
+    base = out if rows is None else out[rows]
+    terms = (r.gain * (_attend_both(q, k, v, r, options) - base) for r in references)
+    total = base + sum(terms)
+    return total if rows is None else out.index_copy(0, rows, total)
+
+
+def can_merge(y: Tensor, options: dict[str, Any] | None) -> bool:
+    """Whether `attend_merged` runs and pays here: on a CPU, unless a node replaces all attention."""
+    return y.device.type == "cpu" and "optimized_attention_override" not in (options or {})
+
+
+def attend_merged(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    references: list[ReferenceTokens],
+    rows: Tensor | None,
+    options: dict[str, Any] | None = None,
+) -> Tensor:
+    """Attend to y and to each R_i once, and merge by the logarithms of their softmax sums.
+
+    With l the log-sum-exp of the logits, A(y, [y ; R]) - A(y, y) = w (A(y, R) - A(y, y)),
+    w = sigmoid(l_R - l_y): the positions of y are attended to once, not once more per identity.
+    """
+    out, own = _attend_flash(q, k, v)
+    if references:
+        q = q if rows is None else q[rows]
+        base, own = (out, own) if rows is None else (out[rows], own[rows])
+        total = base
+        for r in references:
+            samples = q.shape[0]
+            found, other = _attend_flash(
+                q, r.key.expand(samples, -1, -1), r.value.expand(samples, -1, -1), r.bias
+            )
+            weight = torch.sigmoid(other - own).unsqueeze(-1).to(q.dtype)
+            gain = r.gain.unsqueeze(-1) if isinstance(r.gain, Tensor) else r.gain
+            total = total + gain * (weight * (found - base))
+        out = total if rows is None else out.index_copy(0, rows, total)
+    return out.flatten(2)
+
+
+def _attend_flash(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Attention of torch's CPU kernel (B, L, heads, C / heads) and log-sum-exp (B, L, heads)."""
+    q, k, v = (t.unflatten(2, (HEADS, -1)).transpose(1, 2) for t in (q, k, v))
+    mask = None if bias is None else bias.expand(1, 1, q.shape[2], -1)
+    out, log_sum = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+        q, k, v, attn_mask=mask
+    )
+    return out.transpose(1, 2), log_sum.transpose(1, 2)
 
 
 def _attend_both(q: Tensor, k: Tensor, v: Tensor, reference: ReferenceTokens, options) -> Tensor:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import flashface_core.attention
 from flashface_core.attention import HEADS, ReferenceAttention, ReferenceTokens
 
 CHANNELS, POSITIONS, SAMPLES = 32, 12, 3
@@ -14,6 +15,15 @@ BOUND = 2e-6
 
 def random(*shape: int, seed: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(autouse=True, params=["merged", "joined"])
+def way(request, monkeypatch) -> str:
+    """Both ways of attending: a CPU's, and what every other device and ComfyUI's nodes get."""
+    assert flashface_core.attention.can_merge(Y, {})
+    if request.param == "joined":
+        monkeypatch.setattr(flashface_core.attention, "can_merge", lambda y, options: False)
+    return request.param
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +141,20 @@ def test_where_a_mask_is_0_nothing_changes(layer):
     found = layer(Y, [tokens(layer, FEATURES[1], 1.2 * mask)])
     assert torch.equal(found[:, 5:], layer(Y, [])[:, 5:])
     assert_close(found[:, :5], layer(Y, [tokens(layer, FEATURES[1], 1.2)])[:, :5])
+
+
+def test_a_node_that_replaces_attention_sees_the_joined_one(layer):
+    seen = []
+
+    def override(attention, q, k, v, heads, *args, **kwargs):
+        seen.append((q.shape, k.shape))
+        return attention(q, k, v, heads, *args, **kwargs)
+
+    options = {"optimized_attention_override": override}
+    found = layer(Y, [tokens(layer, FEATURES[1], 1.2)], None, options)
+    assert_close(found, layer(Y, [tokens(layer, FEATURES[1], 1.2)]))
+    own, both = (SAMPLES, POSITIONS, CHANNELS), (SAMPLES, POSITIONS + 14, CHANNELS)
+    assert seen == [(own, own), (own, both)]
 
 
 def test_inputs_are_left_as_they_were(layer):
