@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from browser import browser
+from browser import browser, open_comfyui
 from comfy_server import ComfyServer
+from playwright.sync_api import ConsoleMessage, Page
 from workflow_files import provide_files
+
+# The front end asks for what a new server has not got, and for sizes of files on the internet.
+NOT_OURS = re.compile(r"Failed to load resource|huggingface\.co")
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +28,26 @@ def ready(server: ComfyServer, tmp_path_factory: pytest.TempPathFactory) -> Comf
     """The server with every file that the workflows name."""
     provide_files(server, tmp_path_factory.mktemp("photo"))
     return server
+
+
+@pytest.fixture
+def open_page(chromium: Any, ready: ComfyServer) -> Iterator[Callable[..., Page]]:
+    """Open the front end; the test fails at its end if the page reported an error."""
+    pages: list[Page] = []
+    errors: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type == "error" and not NOT_OURS.search(message.text):
+            errors.append(message.text)
+
+    def opened(**options: Any) -> Page:
+        page = open_comfyui(chromium, ready.url, **options)
+        page.on("console", listen)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        pages.append(page)
+        return page
+
+    yield opened
+    for page in pages:
+        page.close()
+    assert errors == []

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
-from browser import load_workflow, open_comfyui, run_workflow
+from browser import load_workflow, run_workflow
 from comfy_server import ComfyServer
 from host import PACK_NAME
-from playwright.sync_api import ConsoleMessage, Page
+from playwright.sync_api import Page
 from workflow_files import NAMES, SIDE, STEPS, read_workflow
 from workflow_graph import NOTE
 
-# The front end asks for what a new server has not got, and for sizes of files on the internet.
-NOT_OURS = re.compile(r"Failed to load resource|huggingface\.co")
 STATE = """() => app.graph.nodes.map(node => ({
   id: Number(node.id),
   type: node.type,
@@ -34,29 +30,6 @@ PREVIEWS = (
     *("FlashFaceCropFaces", "FlashFaceRegion", "FlashFaceSchedule"),
     *("Face2DiffusionEncodeFace", "SaveImage"),
 )
-
-
-@pytest.fixture
-def open_page(chromium: Any, ready: ComfyServer) -> Iterator[Callable[..., Page]]:
-    """Open the front end; the test fails at its end if the page reported an error."""
-    pages: list[Page] = []
-    errors: list[str] = []
-
-    def listen(message: ConsoleMessage) -> None:
-        if message.type == "error" and not NOT_OURS.search(message.text):
-            errors.append(message.text)
-
-    def opened(**options: Any) -> Page:
-        page = open_comfyui(chromium, ready.url, **options)
-        page.on("console", listen)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        pages.append(page)
-        return page
-
-    yield opened
-    for page in pages:
-        page.close()
-    assert errors == []
 
 
 def choose_template(page: Page, name: str) -> None:
