@@ -93,7 +93,7 @@ def without(masks: dict[int, Tensor | None], person: int) -> dict[int, Tensor | 
 def test_outside_a_mask_its_person_changes_nothing(places, count, applied, blocks):
     masks = masks_of(places, count)
     everybody = applied(masks)
-    inputs = blocks.inputs(everybody, X)
+    inputs = blocks.inputs(everybody, PAIR)
     together = blocks.added(everybody, PAIR, inputs)
     for person in masks:
         others = blocks.added(applied(without(masks, person)), PAIR, inputs)
@@ -197,7 +197,7 @@ def test_every_picture_of_a_batch_may_place_the_people_elsewhere(applied, blocks
     first, second = masks_of(APART, 2), masks_of(OVERLAPPING, 2)
     pairs = {person: torch.cat([first[person], second[person]]) for person in first}  # type: ignore[list-item]
     together = applied(pairs)
-    inputs = blocks.inputs(together, X)
+    inputs = blocks.inputs(together, PAIR)
     found = blocks.added(together, PAIR, inputs)
     for index, masks in enumerate((first, second)):
         rows = slice(index, None, 2)
