@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from workflow_graph import GAP_X, PAD, TITLE, Node
+from workflow_studio import FILE, NARROW, NEGATIVE, WIDE, Studio
 
-if TYPE_CHECKING:
-    from make_workflows import Studio
-
-# As in make_workflows. What stands below one group and beside the next is 2 * PAD wider.
-NARROW, FILE, WIDE = 290, 330, 380
+# What stands below one group and beside the next is 2 * PAD wider.
 CHECKPOINT = "v1-5-pruned-emaonly-fp16.safetensors"
 CHECKPOINT_URL = (
     "https://huggingface.co/Comfy-Org/stable-diffusion-v1-5-archive/resolve/main/" + CHECKPOINT
@@ -21,7 +16,6 @@ GARDEN = (
     "photo of f l, a young woman in a blue linen dress, standing in a sunlit garden, smiling, "
     "looking at the camera, upper body, natural light, detailed skin"
 )
-NEGATIVE = "blurry, deformed, disfigured, bad anatomy, low resolution, text, watermark"
 
 _FILES = (
     "| face2diffusion | msid.pt and mapping.pt of "

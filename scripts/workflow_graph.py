@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Json = dict[str, Any]
-WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+# CURVE and BOUNDING_BOXES are the editors of Curve Editor and Create Bounding Boxes.
+WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "CURVE", "BOUNDING_BOXES"}
 # What the front end adds behind a widget of its own accord, by the option that asks for it.
 EXTRA_VALUES = {"control_after_generate": "fixed", "image_upload": "image"}
 NOTE = "MarkdownNote"
@@ -166,8 +167,8 @@ class Graph:
         for name, value in node.inputs.items():
             if name not in specs:
                 raise GraphError(f"{node.type} has no input {name}, only {', '.join(specs)}")
-            if isinstance(value, Output) and self.slot(value)[1] != specs[name].type:
-                given = self.slot(value)[1]
+            given = self.slot(value)[1] if isinstance(value, Output) else None
+            if given and given not in specs[name].type.split(","):
                 raise GraphError(f"{node.type}.{name} is {specs[name].type}, not {given}")
         required = self.info[node.type]["input_order"].get("required", ())
         for name in required:
@@ -190,7 +191,9 @@ class Graph:
                 if isinstance(given, Output):
                     inputs[spec.name] = [str(given.node.id), self.slot(given)[0]]
                 elif spec.widget:
-                    inputs[spec.name] = self.value(node, spec)
+                    value = self.value(node, spec)
+                    # As the front end sends lists, which could be links otherwise.
+                    inputs[spec.name] = {"__value__": value} if isinstance(value, list) else value
             title = node.title or self.info[node.type]["display_name"]
             found[str(node.id)] = {
                 "class_type": node.type,

@@ -20,6 +20,8 @@ FACE2DIFFUSION_NAMES = {
     "face2diffusion/mapping.pt": standin_face2diffusion.MAPPING,
     "checkpoints/v1-5-pruned-emaonly-fp16.safetensors": standin_face2diffusion.CHECKPOINT,
 }
+# The pictures that they name, as somebody with photos has them.
+PICTURES = ("reference.png", "person_1.png", "person_2.png", "photo.png", "avatar.png", "pose.png")
 
 
 def place_named(models: Path, target: Path) -> None:

@@ -7,7 +7,7 @@ VAE = (
 )
 FLASHFACE = "https://huggingface.co/shilongz/FlashFace-SD1.5"
 
-_FILES = f"""\
+FILES = f"""\
 **Model files** (put them in the folder *models* of ComfyUI, then press R)
 
 | folder | file |
@@ -17,7 +17,7 @@ _FILES = f"""\
 | vae | [vae-ft-mse-840000-ema-pruned.safetensors]({VAE}) |
 """
 
-_HELP = """\
+HELP = """\
 **If the picture is not right**
 
 - not similar enough: raise *strength* of Apply FlashFace (up to 1.4), or add photos
@@ -38,8 +38,8 @@ FlashFace looks at the face in a photo while it paints what the prompt says.
 
 For more likeness and better prompt following use the template *flashface_guided*.
 
-{_HELP}
-{_FILES}"""
+{HELP}
+{FILES}"""
 
 GUIDED = f"""\
 # Recommended settings: stable identity
@@ -54,11 +54,11 @@ KSampler, the person by *reference_guidance*, each by its own scale.
 5. **Picture**: press Run. After a quarter of the steps (*launch_percent*) the reference \
 guidance starts, and each step takes half as long again.
 
-{_HELP}
+{HELP}
 - still not similar: raise *reference_guidance* (up to 4), or lower *launch_percent*
 - the prompt is ignored: lower *reference_guidance* (down to 1.8), or raise *launch_percent*
 
-{_FILES}"""
+{FILES}"""
 
 AGE = f"""\
 # One person as child, adult and elder
@@ -81,4 +81,4 @@ in words that leave no doubt.
 - the age does not change: lower them
 - only one age wanted: right-click the other Save Image nodes and choose Bypass
 
-{_FILES}"""
+{FILES}"""

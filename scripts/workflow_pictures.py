@@ -2,6 +2,7 @@
 
 Opens each in a browser on the real front end and saves the drawn graph: workflows/NAME.jpg, which
 ComfyUI shows under Templates, and docs/images/flashface_basic.png with the nodes' own previews.
+Names as arguments draw only the thumbnails of these.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from browser import browser, load_workflow, open_comfyui, run_workflow
 from comfy_server import ComfyServer, ServerError
 from environment import SetupError, say
 from host import PACK, Host, comfyui_version, find_host
+from workflow_models import PICTURES, place_named
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 THUMBNAIL, README_WIDTH, MARGIN = (800, 500), 1400, 20
-PHOTO = "reference.png"
 BACKGROUND = (31, 31, 31)
 # Only the graph: none of the front end's bars, buttons and messages over it.
 HIDE = """#graph-canvas-container > :not(canvas):not(.isolate), .no-drag, .p-toast,
@@ -100,27 +101,34 @@ def save_photo(file: Path) -> None:
     Image.fromarray(data.astronaut()).save(file)
 
 
-def draw_all(server: ComfyServer, base: Path) -> None:
-    """Draw every workflow, and the basic one after a run."""
-    photo = base / PHOTO
-    save_placeholder(photo)
-    server.upload_image(photo)
+def draw(server: ComfyServer, base: Path, names: list[str]) -> None:
+    """Draw the workflows of these names; without names every one, and the basic one after a run."""
+    for name in PICTURES:
+        save_placeholder(base / name)
+        server.upload_image(base / name)
     with browser() as running:
         for file in sorted((PACK / "workflows").glob("*.json")):
+            if names and file.stem not in names:
+                continue
             page = open_comfyui(running, server.url)
             load_workflow(page, json.loads(file.read_text(encoding="utf-8")))
             save_thumbnail(draw_graph(page), file.with_suffix(".jpg"))
             say(str(file.with_suffix(".jpg").relative_to(PACK)))
             page.close()
-        save_photo(photo)
-        server.upload_image(photo)
-        page = open_comfyui(running, server.url)
-        workflow = json.loads((PACK / "workflows/flashface_basic.json").read_text("utf-8"))
-        load_workflow(page, workflow)
-        page.evaluate(HURRY)
-        run_workflow(page)
-        page.evaluate(RESTORE, workflow)
-        graph = draw_graph(page)
+        if not names:
+            save_photo(base / PICTURES[0])
+            server.upload_image(base / PICTURES[0])
+            draw_run(open_comfyui(running, server.url))
+
+
+def draw_run(page: Any) -> None:
+    """Draw the basic workflow with the previews of a run."""
+    workflow = json.loads((PACK / "workflows/flashface_basic.json").read_text("utf-8"))
+    load_workflow(page, workflow)
+    page.evaluate(HURRY)
+    run_workflow(page)
+    page.evaluate(RESTORE, workflow)
+    graph = draw_graph(page)
     graph.thumbnail((README_WIDTH, graph.height))
     target = PACK / "docs/images/flashface_basic.png"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -131,21 +139,22 @@ def draw_all(server: ComfyServer, base: Path) -> None:
 def main() -> int:
     """Draw with the host's Python, which has Playwright and Pillow; 0 on success."""
     try:
-        if len(sys.argv) < 2:
+        names = sys.argv[1:]
+        if not (names and Path(names[0]).is_dir()):
             found = find_host(tools=True)
-            return subprocess.run([str(found.python), __file__, str(found.root)]).returncode
+            command = [str(found.python), __file__, str(found.root), *names]
+            return subprocess.run(command).returncode
         if importlib.util.find_spec("playwright") is None:
             raise SetupError(f"{sys.executable} has no Playwright: pip install playwright")
         import standin
-        from workflow_models import place_named
 
-        root = Path(sys.argv[1])
+        root = Path(names[0])
         with tempfile.TemporaryDirectory(prefix="flashface-pictures-") as name:
             base = Path(name)
             place_named(standin.standin_models(), base / "models")
             host = Host(root, Path(sys.executable), comfyui_version(root), prepared=True)
             with ComfyServer(host, base) as server:
-                draw_all(server, base)
+                draw(server, base, names[1:])
     except (SetupError, ServerError) as error:
         say(f"error: {error}")
         return 1

@@ -9,18 +9,26 @@ from typing import Any
 import standin
 from comfy_server import ComfyServer
 from workflow_graph import NOTE, TITLE, Json, node_inputs
-from workflow_models import place_detector, place_named
+from workflow_models import PICTURES, place_detector, place_named
 
 ROOT = Path(__file__).absolute().parent.parent
 FILES = sorted((ROOT / "workflows").glob("*.json"))
 NAMES = [file.stem for file in FILES]
 SIDE, STEPS = 128, 2
+# Core nodes that came after the oldest ComfyUI that the pack supports; the notes say so.
+NEWER = {"CreateBoundingBoxes", "CurveEditor"}
 UPLOAD = "upload"  # the front end's own button on Load Image
 
 
 def read_workflow(name: str) -> Json:
     """The workflow as people open it."""
     return json.loads((ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def missing(name: str, info: Json) -> list[str]:
+    """The core nodes of a workflow that are newer than the server's ComfyUI."""
+    kinds = {node["type"] for node in read_workflow(name)["nodes"]} & NEWER
+    return sorted(kinds - info.keys())
 
 
 def read_prompt(name: str) -> dict[str, Json]:
@@ -30,15 +38,19 @@ def read_prompt(name: str) -> dict[str, Json]:
 
 
 def provide_files(server: ComfyServer, folder: Path) -> None:
-    """Give the server all files that the workflows name: stand-in models, and a photo."""
-    from PIL import Image
+    """Give the server all files that the workflows name: stand-in models, and photos.
+
+    Every other photo is mirrored.
+    """
+    from PIL import Image, ImageOps
     from skimage import data
 
     place_named(standin.standin_models(), server.base / "models")
     place_detector(server.base / "models")
-    photo = folder / "reference.png"
-    Image.fromarray(data.astronaut()).save(photo)
-    server.upload_image(photo)
+    photo = Image.fromarray(data.astronaut())
+    for number, name in enumerate(PICTURES):
+        (ImageOps.mirror(photo) if number % 2 else photo).save(folder / name)
+        server.upload_image(folder / name)
 
 
 def hurry(prompt: dict[str, Json]) -> dict[str, Json]:
@@ -97,7 +109,8 @@ def _allowed(spec: Any, value: Any, info: Json) -> bool:
         return value in spec.options
     kinds: dict[str, tuple[type, ...]] = {"INT": (int,), "FLOAT": (int, float)}
     if spec.type not in kinds:
-        return isinstance(value, bool if spec.type == "BOOLEAN" else str)
+        others = {"BOOLEAN": bool, "BOUNDING_BOXES": list, "CURVE": dict}
+        return isinstance(value, others.get(spec.type, str))
     entry = (info["input"].get("required", {}) | info["input"].get("optional", {}))[spec.name][1]
     inside = entry.get("min", value) <= value <= entry.get("max", value)
     return isinstance(value, kinds[spec.type]) and inside

@@ -1,0 +1,113 @@
+"""The parts that the example workflows share: `Studio`, a graph that knows them by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workflow_graph import GAP_X, PAD, TITLE, Graph, Group, Node
+from workflow_notes import CLIP, VAE
+
+REGION: dict[str, Any] = {"x1": 0.3, "y1": 0.2, "x2": 0.6, "y2": 0.5}
+NEGATIVE = "blurry, deformed, disfigured, bad anatomy, low resolution, text, watermark"
+WOMAN = (
+    "photo of a beautiful young woman in a blue linen dress, standing in a sunlit garden, "
+    "smiling, looking at the camera, upper body, natural light, detailed skin"
+)
+REFERENCE = "reference.png"
+CLIP_FILE = {"name": "clip_l.safetensors", "url": CLIP, "directory": "text_encoders"}
+VAE_FILE = {"name": "vae-ft-mse-840000-ema-pruned.safetensors", "url": VAE, "directory": "vae"}
+NARROW, FILE, WIDE = 290, 330, 380  # nodes with short values; with file names; with pictures
+
+
+class Studio(Graph):
+    """The parts that all workflows share, with room for what the nodes show."""
+
+    def loaders(self) -> tuple[Node, Node, Node]:
+        """The three model files."""
+        return (
+            self.node("FlashFaceModelLoader", (FILE, 140), model_name="flashface.safetensors"),
+            self.node(
+                *("CLIPLoader", (FILE, 140)),
+                models=(CLIP_FILE,),
+                clip_name=CLIP_FILE["name"],
+                type="stable_diffusion",
+            ),
+            self.node("VAELoader", (FILE, 112), models=(VAE_FILE,), vae_name=VAE_FILE["name"]),
+        )
+
+    def words(self, clip: Node, title: str, text: str, height: int, color: str = "green") -> Node:
+        """A prompt."""
+        size = (WIDE, height)
+        return self.node("CLIPTextEncode", size, title, color, clip=clip["CLIP"], text=text)
+
+    def photo(self, file: str, title: str | None = None, height: int = 440) -> Node:
+        """A picture of the input folder."""
+        return self.node("LoadImage", (FILE + 2 * PAD, height), title, image=file)
+
+    def reference(
+        self, vae: Node, negative: Node, file: str = REFERENCE, title: str | None = None
+    ) -> tuple[Node, Node, Node]:
+        """A photo, its face, and the reference made of it."""
+        photo = self.photo(file, title)
+        faces = self.node("FlashFaceCropFaces", (WIDE + 2 * PAD, 580), image=photo["IMAGE"])
+        encoded = self.node(
+            *("FlashFaceEncodeReference", (NARROW, 150)),
+            vae=vae["VAE"],
+            faces=faces["faces"],
+            negative=negative["CONDITIONING"],
+        )
+        return photo, faces, encoded
+
+    def region(self, height: int, title: str | None = None, /, **settings: Any) -> Node:
+        """Where the face goes; in a picture of 768 x 768 unless the settings say otherwise."""
+        given = {"width": 768, "height": 768, **REGION, **settings}
+        return self.node("FlashFaceRegion", (NARROW, height), title, **given)
+
+    def apply(
+        self, loader: Node, reference: Node, region: Node, strength: float, **settings: Any
+    ) -> Node:
+        """Apply FlashFace, to the loader's model unless the settings have another."""
+        given = {"model": loader["model"], "face_region": region["region"], **settings}
+        return self.node(
+            *("FlashFaceApply", (NARROW, 220), settings.pop("title", None)),
+            flashface=loader["flashface"],
+            reference=reference["reference"],
+            strength=strength,
+            **given,
+        )
+
+    def size(self, width: int = 768, height: int = 768) -> Node:
+        """An empty latent."""
+        return self.node("EmptyLatentImage", (NARROW, 130), width=width, height=height)
+
+    def picture(
+        self, model: Node, prompts: tuple[Node, Node], latent: Node, vae: Node, **settings: Any
+    ) -> tuple[Node, Node]:
+        """KSampler, with the sampler and scheduler that FlashFace was made with, and VAEDecode."""
+        sampled = self.node(
+            *("KSampler", (NARROW, 310)),
+            model=model["model"],
+            positive=prompts[0]["CONDITIONING"],
+            negative=prompts[1]["CONDITIONING"],
+            latent_image=latent["LATENT"],
+            seed=1,
+            sampler_name="euler",
+            scheduler="sgm_uniform",
+            **settings,
+        )
+        size = (NARROW, 70)
+        return sampled, self.node("VAEDecode", size, samples=sampled["LATENT"], vae=vae["VAE"])
+
+    def save(self, decoded: Node, name: str, size: tuple[int, int]) -> Node:
+        """Save the picture in the folder FlashFace."""
+        prefix = f"FlashFace/{name}"
+        return self.node("SaveImage", size, images=decoded["IMAGE"], filename_prefix=prefix)
+
+    def upper_row(
+        self, note: Node, models: list[Node], prompts: list[Node], *regions: list[Node]
+    ) -> list[Group]:
+        """The note, and the groups of models, prompts and regions."""
+        note.pos = (-note.size[0] - GAP_X, TITLE)
+        one = self.group("1. Models", 0, 0, models)
+        three = self.group("3. Prompt", one.right, 0, prompts)
+        return [one, three, self.group("4. Where the face goes", three.right, 0, *regions)]
