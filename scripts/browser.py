@@ -104,10 +104,14 @@ def browser() -> Iterator[Any]:
 
 
 def open_comfyui(
-    running: Any, url: str, size: tuple[int, int] = (1280, 800), modern: bool = False
+    running: Any,
+    url: str,
+    size: tuple[int, int] = (1280, 800),
+    modern: bool = False,
+    language: str = "en-US",
 ) -> Page:
     """A page with the front end ready to use; `modern` draws nodes in the "Nodes 2.0" way."""
-    page = running.new_page(viewport={"width": size[0], "height": size[1]})
+    page = running.new_page(viewport={"width": size[0], "height": size[1]}, locale=language)
     page.goto(url)
     # The front end starts with a workflow of its own, which would replace one loaded earlier.
     ready = "window.app?.extensionManager?.workflow?.activeWorkflow?.isLoaded"

@@ -1,0 +1,43 @@
+"""Somebody whose browser is set to Chinese sees Chinese nodes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from browser import load_workflow
+from host_pack import ROOT
+from playwright.sync_api import Page
+from workflow_files import read_workflow
+
+NAMES = """node => ({
+  title: node.constructor.title,
+  inputs: Object.fromEntries(node.inputs.map(input => [input.name, input.localized_name])),
+  widgets: Object.fromEntries((node.widgets ?? []).map(widget => [widget.name, widget.label])),
+  outputs: node.outputs.map(output => output.localized_name),
+})"""
+SHOWN = f"() => Object.fromEntries(app.graph.nodes.map(node => [node.type, ({NAMES})(node)]))"
+
+
+def translations() -> dict[str, Any]:
+    file = ROOT / "locales" / "zh" / "nodeDefs.json"
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def test_nodes_show_chinese(open_page: Callable[..., Page]) -> None:
+    page = open_page(language="zh-CN", modern=True)
+    load_workflow(page, read_workflow("flashface_guided"))
+    shown = page.evaluate(SHOWN)
+    ours = {name: texts for name, texts in translations().items() if name in shown}
+    assert len(ours) >= 6
+    for node_id, texts in ours.items():
+        node = shown[node_id]
+        assert node["title"] == texts["display_name"]
+        for name, text in texts["inputs"].items():
+            assert node["inputs"][name] == text["name"], f"{node_id}.{name}"
+            assert node["widgets"].get(name, text["name"]) == text["name"], f"{node_id}.{name}"
+        assert node["outputs"] == [text["name"] for text in texts["outputs"].values()]
+    drawn = " ".join(page.locator("[data-node-id]").all_inner_texts())
+    for text in ("加载 FlashFace 模型", "每张图的人脸数", "参考引导"):
+        assert text in drawn
