@@ -94,7 +94,7 @@ def attend_joined(
 
 
 def can_merge(y: Tensor, options: dict[str, Any] | None) -> bool:
-    """Whether `attend_merged` runs and pays here: on a CPU, unless a node replaces all attention."""
+    """Whether `attend_merged` runs and pays: on a CPU, unless a node replaces all attention."""
     return y.device.type == "cpu" and "optimized_attention_override" not in (options or {})
 
 

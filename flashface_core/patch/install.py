@@ -8,7 +8,7 @@ from comfy.patcher_extension import WrappersMP
 
 from ..guidance import Guidance
 from ..model import GROUP_NORM_EPS, FlashFaceModel
-from . import blocks, wrappers
+from . import blocks, encoder, wrappers
 from .state import KEY, AppliedReference, set_state, state_of
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def _install_wrappers(model: "ModelPatcher") -> None:
         (WrappersMP.PREDICT_NOISE, wrappers.predict_noise),
         (WrappersMP.CALC_COND_BATCH, wrappers.calc_cond_batch),
         (WrappersMP.APPLY_MODEL, wrappers.apply_model),
+        (WrappersMP.DIFFUSION_MODEL, encoder.diffusion_model),
     ):
         model.add_wrapper_with_key(kind, KEY, wrapper)
 

@@ -1,0 +1,150 @@
+"""The twin shares the positive's encoder: a UNet's input blocks have no reference attention.
+
+Same latent, same prompt, same timestep: until the middle block both samples are the same numbers,
+so the input blocks run on one of them, and their results serve both. Whatever else looks into the
+encoder sees all samples, as without FlashFace: then nothing is shared.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import comfy.patcher_extension
+import torch
+from comfy.patcher_extension import WrappersMP
+from torch import Tensor
+
+from . import blocks
+from .branches import COND_OR_UNCOND, TWIN
+from .evaluation import CALL, Call
+
+SHARED = "flashface_shared_encoder"
+OWN_PATCHES = (blocks.capture, blocks.add_region, blocks.add_reference_term)
+AFTER_ENCODER = ("output_block_patch",)
+"""Kinds of patches that see the decoder only."""
+
+
+@dataclass(frozen=True)
+class SharedEncoder:
+    """keep: indices of the samples that the encoder runs on, (K,).
+
+    spread: for each of the B samples, the one of these K that is its own, (B,). last: the number
+    of the last input block.
+    """
+
+    keep: Tensor
+    spread: Tensor
+    last: int
+
+
+@torch.compiler.disable
+def widen(h: Tensor, options: dict[str, Any]) -> Tensor:
+    """input_block_patch, the last of them: all samples, for the skip connection."""
+    return h[options[SHARED].spread]
+
+
+@torch.compiler.disable
+def narrow(h: Tensor, options: dict[str, Any]) -> Tensor:
+    """input_block_patch_after_skip: the samples kept, for the next input block."""
+    shared: SharedEncoder = options[SHARED]
+    return h if options["block"] == ("input", shared.last) else h[shared.keep]
+
+
+@torch.compiler.disable
+def widen_context(n: Tensor, context: Tensor, value: Tensor | None, options: dict[str, Any]):
+    """attn2_patch: the prompts of all samples, behind the encoder."""
+    if options["block"][0] == "input":
+        return n, context, value
+    spread = options[SHARED].spread
+    return n, context[spread], None if value is None else value[spread]
+
+
+def diffusion_model(
+    executor,
+    x: Tensor,
+    timesteps: Tensor,
+    context: Tensor,
+    y: Tensor | None = None,
+    control: dict | None = None,
+    transformer_options: dict[str, Any] | None = None,
+    **kwargs,
+):
+    """Run the UNet, its encoder on one sample of each pair."""
+    options: dict[str, Any] = transformer_options if transformer_options is not None else {}
+    shared = None
+    # A compiled UNet is traced with all samples alike: what is shared differs from step to step.
+    if not torch.compiler.is_compiling() and y is None and not kwargs:
+        shared = _shared(executor.class_obj, x, control, options)
+    if shared is None:
+        return executor(x, timesteps, context, y, control, options, **kwargs)
+    options = _with_patches(options, shared)
+    # Core's timesteps are one sigma's; a single one fits both numbers of samples.
+    return executor(x[shared.keep], timesteps[:1], context[shared.keep], y, control, options)
+
+
+def _shared(unet: Any, x: Tensor, control: dict | None, options: dict) -> SharedEncoder | None:
+    call: Call | None = options.get(CALL)
+    if call is None or call.evaluation is None or _others_look_in(control, options):
+        return None
+    sources = _sources(call, options)
+    if sources is None:
+        return None
+    kept = [chunk for chunk, source in enumerate(sources) if chunk == source]
+    rows = torch.arange(x.shape[0]).view(len(sources), -1)
+    positions = torch.arange(len(kept) * rows.shape[1]).view(len(kept), -1)
+    keep = rows[kept].flatten()
+    spread = positions[[kept.index(source) for source in sources]].flatten()
+    return SharedEncoder(
+        keep.to(x.device, non_blocking=True),
+        spread.to(x.device, non_blocking=True),
+        len(unet.input_blocks) - 1,
+    )
+
+
+def _sources(call: Call, options: dict[str, Any]) -> list[int] | None:
+    """For each conditioning in the batch, the one whose encoder it has; None without a pair."""
+    shown = options.get(TWIN)
+    if shown is None or call.evaluation is None:
+        return None
+    twin, positive = shown
+    chunks = list(zip(options[COND_OR_UNCOND], options["uuids"], strict=True))
+    originals = {
+        call.evaluation.run.twin_of(uuid): index
+        for index, (which, uuid) in enumerate(chunks)
+        if which == positive
+    }
+    sources = [
+        originals.get(uuid) if which == twin else index
+        for index, (which, uuid) in enumerate(chunks)
+    ]
+    if any(which == twin for which, _ in chunks) and None not in sources:
+        return [source for source in sources if source is not None]
+    return None
+
+
+def _others_look_in(control: dict | None, options: dict[str, Any]) -> bool:
+    """Whether anything but FlashFace may treat the samples of the encoder differently."""
+    if any(residual is not None for residual in (control or {}).get("input") or ()):
+        return True
+    if any(options.get("patches_replace", {}).values()):
+        return True
+    if "optimized_attention_override" in options:
+        return True
+    for kind, patches in options.get("patches", {}).items():
+        if kind not in AFTER_ENCODER and any(patch not in OWN_PATCHES for patch in patches):
+            return True
+    wrappers = comfy.patcher_extension.get_all_wrappers(WrappersMP.DIFFUSION_MODEL, options)
+    return wrappers != [diffusion_model]
+
+
+def _with_patches(options: dict[str, Any], shared: SharedEncoder) -> dict[str, Any]:
+    call: Call = options[CALL]
+    if call.region is not None:
+        call = replace(call, region=call.region[shared.keep])
+    patches = dict(options.get("patches", {}))
+    for kind, patch in (
+        ("input_block_patch", widen),
+        ("input_block_patch_after_skip", narrow),
+        ("attn2_patch", widen_context),
+    ):
+        patches[kind] = [*patches.get(kind, ()), patch]
+    return {**options, CALL: call, SHARED: shared, "patches": patches}
