@@ -87,6 +87,13 @@ class ComfyServer:
                 self._process.wait()
 
     @property
+    def pid(self) -> int:
+        """The number of the server's process; ServerError when it is not running."""
+        self._check_alive()
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """All that the server has printed so far."""
         return self.log_file.read_text(encoding="utf-8", errors="replace")

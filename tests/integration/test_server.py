@@ -1,7 +1,5 @@
 """The shipped basic prompt through the real server's queue: run, interrupt, free memory."""
 
-import copy
-import io
 import json
 import time
 from pathlib import Path
@@ -10,14 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from comfy_server import ComfyServer, ServerError
-from host_pack import ROOT
 from PIL import Image
-
-MODELS = {
-    "FlashFaceModelLoader": {"model_name": "flashface_standin.safetensors"},
-    "CLIPLoader": {"clip_name": "clip_standin.safetensors"},
-    "VAELoader": {"vae_name": "vae_standin.safetensors"},
-}
+from prompts import basic_prompt, changed, is_saver, pictures
 
 
 @pytest.fixture(scope="module")
@@ -33,35 +25,7 @@ def photo(server: ComfyServer, tmp_path_factory) -> str:
 @pytest.fixture
 def prompt(photo: str) -> dict[str, Any]:
     """The basic prompt with stand-in models, for a small picture in two steps."""
-    file = ROOT / "tests" / "workflows" / "flashface_basic_api.json"
-    return changed(
-        json.loads(file.read_text()),
-        LoadImage={"image": photo},
-        EmptyLatentImage={"width": 104, "height": 72},
-        FlashFaceRegion={"width": 104, "height": 72},
-        KSampler={"steps": 2},
-        **MODELS,
-    )
-
-
-def changed(prompt: dict[str, Any], **inputs: dict[str, Any]) -> dict[str, Any]:
-    """Return a prompt with other inputs for nodes of a class; every class must be there."""
-    prompt = copy.deepcopy(prompt)
-    for kind, values in inputs.items():
-        found = [node for node in prompt.values() if node["class_type"] == kind]
-        assert found, f"the prompt has no {kind}"
-        for node in found:
-            node["inputs"].update(values)
-    return prompt
-
-
-def is_saver(prompt: dict[str, Any], name: str) -> bool:
-    return prompt[name]["class_type"] == "SaveImage"
-
-
-def pictures(server: ComfyServer, entry: dict[str, Any], prompt: dict[str, Any]) -> list[Any]:
-    saver = next(name for name in prompt if is_saver(prompt, name))
-    return [np.asarray(Image.open(io.BytesIO(png))) for png in server.images(entry, saver)]
+    return basic_prompt(photo, width=104, height=72)
 
 
 def free(server: ComfyServer) -> None:
