@@ -78,19 +78,27 @@ def finish(evaluation: Evaluation, out: Tensor, x: Tensor, sigma: Tensor, model,
     run, guidance = evaluation.run, evaluation.run.state.guidance
     if guidance is None:
         return out
-    found = _fused(evaluation, x, sigma, model, options) or run.last
+    found = _fused(evaluation, x, sigma, model, options)
+    if found is None and run.last is not None:
+        found = _moved(*run.last, x)
     if found is None:
         run.warn_once(
             "FlashFace Guidance has no effect here: this sampler's guider never asked for the "
             "positive prompt. Use KSampler, or CFGGuider with SamplerCustomAdvanced."
         )
         return out
-    run.last = found
+    run.last = found, x
     y, r = found
     if evaluation.plan.twin and r is not None:
         out = add_reference_guidance(out, y, r, evaluation.plan.guidance)
     # x - out is the noise times sigma, which the ratio of two standard deviations does not feel.
     return out if guidance.rescale == 0 else x - rescale(x - out, x - y, guidance.rescale)
+
+
+def _moved(found: tuple[Tensor, Tensor | None], before: Tensor, x: Tensor):
+    """Return y and r of an earlier latent for this one, as LazyCache moves what it keeps."""
+    y, r = found
+    return y + (x - before), None if r is None else r + (x - before)
 
 
 def _fused(evaluation: Evaluation, x: Tensor, sigma: Tensor, model, options):

@@ -61,7 +61,8 @@ class Run:
         if latent_shape is not None:
             *_, height, width = latent_shape
             self.latent_size = (height, width)
-        self.last: tuple[Tensor, Tensor | None] | None = None
+        self.last: tuple[tuple[Tensor, Tensor | None], Tensor] | None = None
+        self._patcher = patcher
         self._sampling: Any = patcher.get_model_object("model_sampling")
         self._windows = [
             (self._sigma(applied.start_percent), self._sigma(applied.end_percent))
@@ -129,6 +130,7 @@ class Run:
         """Return an identity's features at a timestep, on the offload device."""
         kept = self._kept(identity, timestep)
         if kept is None:
+            self._take_hooks_off()
             rows = identity.latents.shape[0]
             _, kept = next(referencenet.compute(self._referencenet, identity, [timestep], rows))
             identity.features.put(self._key(timestep), kept)
@@ -160,6 +162,7 @@ class Run:
             log.warning(text)
 
     def _compute_ahead(self, identity: Identity, times: list[int], progress: Any) -> None:
+        self._take_hooks_off()
         patcher = self._referencenet
         count = identity.latents.shape[0]
         rows = min(referencenet.rows_per_batch(patcher, identity), count * len(times))
@@ -171,6 +174,12 @@ class Run:
             progress.update(count)
             if (done + 1) * size_in_bytes(features) > identity.features.limit:
                 return  # more would push out what was just computed
+
+    def _take_hooks_off(self) -> None:
+        """Restore the UNet: hooks write LoRA into weights whose memory ReferenceNet may share."""
+        current = getattr(self._patcher.model, "current_patcher", None)
+        if current is not None:
+            current.apply_hooks(None)
 
     @property
     def _referencenet(self) -> "ModelPatcher":
