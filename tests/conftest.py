@@ -30,6 +30,11 @@ def pytest_report_header() -> str:
     return f"host: ComfyUI {host.version} at {host.root}"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the pack's own mark; composes.py explains it."""
+    config.addinivalue_line("markers", "composes(what, note, works): the proof of a README row")
+
+
 def pytest_unconfigure() -> None:
     """Delete the base directory of the in-process ComfyUI."""
     shutil.rmtree(host_pack.BASE, ignore_errors=True)

@@ -86,3 +86,31 @@ def stock_model(model: ModelPatcher) -> ModelPatcher:
     stock.diffusion_model.load_state_dict(model.model.diffusion_model.state_dict())
     stock.eval().requires_grad_(False)
     return ModelPatcher(stock, model.load_device, model.offload_device)
+
+
+SKIPPING = {"reuse_threshold": 1e6, "start_percent": 0.0, "end_percent": 1.0, "verbose": False}
+"""For EasyCache and LazyCache: skip every step from the third on."""
+
+
+def windows(dim: int, length: int, fuse: str, overlap: int = 1):
+    """Return a patch that puts core's context windows on a model."""
+    name = "context_windows.ContextWindowsManualNode"
+    # Newer ComfyUI lets a window see one more frame, or column, before its own.
+    alone = {"causal_window_fix": False} if takes(name, "causal_window_fix") and not overlap else {}
+
+    def patch(model: ModelPatcher) -> ModelPatcher:
+        return run_core(
+            name,
+            model=model,
+            context_length=length,
+            context_overlap=overlap,
+            context_schedule="standard_static",
+            context_stride=1,
+            closed_loop=False,
+            fuse_method=fuse,
+            dim=dim,
+            freenoise=False,
+            **alone,
+        )
+
+    return patch

@@ -5,6 +5,7 @@ from dataclasses import replace
 import comfy.hooks
 import pytest
 import torch
+from composes import composes
 from composition import (
     EARLY,
     EMPTY,
@@ -102,6 +103,7 @@ if core_node("custom_sampler.DualModelGuider") is not None:
     GUIDERS["DualModel"] = (unchanged, dual_model)
 
 
+@composes("CFGGuider, BasicGuider, DualCFGGuider, PerpNegGuider, DualModelGuider")
 @pytest.mark.parametrize("timestep", [EARLY, LATE])
 @pytest.mark.parametrize("name", GUIDERS)
 def test_guiders(name, timestep, setting: Setting, record):
@@ -141,6 +143,7 @@ CONDITIONING = {
 }
 
 
+@composes("Conditioning Combine, Set Area, Set Mask and Set Timestep Range")
 @pytest.mark.parametrize("name", CONDITIONING)
 def test_conditioning(name, setting: Setting, record):
     at = points(setting, [LATE])
@@ -177,6 +180,7 @@ def test_little_memory(name, setting: Setting, record, unet_batches, monkeypatch
     assert error < BOUND
 
 
+@composes("LoRA hooks with keyframes")
 @pytest.mark.parametrize("side", ["positive", "negative", "both"])
 def test_lora_hooks(side, setting: Setting, record):
     name = "diffusion_model.middle_block.1.transformer_blocks.0.attn2.to_v"
@@ -193,6 +197,7 @@ def test_lora_hooks(side, setting: Setting, record):
     assert error < BOUND
 
 
+@composes("ControlNet")
 @pytest.mark.parametrize("side", ["positive", "both", "both, one network"])
 def test_controlnet(side, setting: Setting, record):
     control = tiny_controlnet(setting.model)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from composes import composes, does_not_compose
 from composition import (
     EARLY,
     EMPTY,
@@ -21,25 +22,18 @@ from composition import (
     unchanged,
     worst_error,
 )
-from core_nodes import inpaint_model, run_core, takes
+from core_nodes import SKIPPING, inpaint_model, run_core, windows
 from sampling import cond
 
 BOUND = 1e-5
-WINDOWS = {
-    "context_overlap": 2,
-    "context_schedule": "standard_static",
-    "context_stride": 1,
-    "closed_loop": False,
-}
-NOW = {"reuse_threshold": 1e6, "start_percent": 0.0, "end_percent": 1.0, "verbose": False}
-"""For EasyCache and LazyCache: skip every step from the third on."""
 
 
+@composes("EasyCache")
 def test_easycache_with_skipped_steps(setting: Setting, record, unet_batches):
     """Everything after the second step is skipped, so that r, y and u are all taken from caches."""
 
     def patch(model):
-        return run_core("easycache.EasyCacheNode", model=model, **NOW)
+        return run_core("easycache.EasyCacheNode", model=model, **SKIPPING)
 
     at = points(setting, [700, 680, 660, 640])
     error = worst_error(setting, patch, cfg_guider, at)
@@ -48,42 +42,7 @@ def test_easycache_with_skipped_steps(setting: Setting, record, unet_batches):
     assert error < BOUND
 
 
-@pytest.mark.parametrize("order", ["fAG", "AGf"])
-def test_lazycache_runs(order, setting: Setting, unet_batches):
-    def patch(model):
-        return run_core("easycache.LazyCacheNode", model=model, **NOW)
-
-    found = noise_predictions(
-        cfg_guider(setting.guided(patch, order)), points(setting, [700, 680, 660, 640])
-    )
-    assert len(unet_batches) == 2
-    assert torch.isfinite(found).all()
-
-
-def windows(dim: int, length: int, fuse: str, overlap: int = 1):
-    """Return a patch that puts core's context windows on a model."""
-    name = "context_windows.ContextWindowsManualNode"
-    # Newer ComfyUI lets a window see one more frame, or column, before its own.
-    alone = {"causal_window_fix": False} if takes(name, "causal_window_fix") and not overlap else {}
-
-    def patch(model):
-        return run_core(
-            name,
-            model=model,
-            context_length=length,
-            context_overlap=overlap,
-            context_schedule="standard_static",
-            context_stride=1,
-            closed_loop=False,
-            fuse_method=fuse,
-            dim=dim,
-            freenoise=False,
-            **alone,
-        )
-
-    return patch
-
-
+@composes("Context windows")
 @pytest.mark.parametrize("fuse", ["pyramid", "relative"])
 @pytest.mark.parametrize(("dim", "length"), [(0, 3), (3, 12)], ids=["frames", "columns"])
 def test_context_windows(dim, length, fuse, setting: Setting, record):
@@ -123,6 +82,7 @@ def test_windows_of_columns_show_their_part_of_the_masks(setting: Setting):
     assert (found - expected).abs().max() < BOUND * expected.abs().max()
 
 
+@composes("Inpainting UNet (9 channels)")
 def test_inpainting_unet(setting: Setting, record):
     inpaint = replace(setting, model=inpaint_model(setting.model))
     more = {
@@ -178,6 +138,10 @@ def test_two_applies_share_one_guidance(setting: Setting, record):
         assert error < BOUND
 
 
+@does_not_compose(
+    "NAG (Normalized Attention Guidance)",
+    note="with FlashFace Guidance: a warning says to remove it or set reference_guidance to 0",
+)
 def test_nag_cannot_compose_and_says_so(setting: Setting, caplog):
     def patch(model):
         return run_core("nag.NAGuidance", model=model, nag_scale=5.0, nag_alpha=0.5, nag_tau=1.5)

@@ -3,6 +3,7 @@
 import comfy.samplers
 import pytest
 import torch
+from composes import composes
 from composition import (
     EARLY,
     EMPTY,
@@ -10,14 +11,19 @@ from composition import (
     ORDERS,
     Setting,
     cfg_guider,
+    noise_predictions,
     points,
     random,
+    unchanged,
     worst_error,
 )
 from core_nodes import core_node, run_core, takes
 from sampling import cond
+from written_down import difference, written
 
 BOUND = 1e-5
+MATTERS = 1e-4
+WITHOUT_EFFECT = "slg.SkipLayerGuidanceDiTSimple"  # a UNet has no such layers
 DOWNSCALE = {
     "block_number": 3,
     "downscale_factor": 2.0,
@@ -32,43 +38,80 @@ LAYERS = {"double_layers": "7", "single_layers": "7", "start_percent": 0.0, "end
 HYPERTILE = {"tile_size": 32, "swap_size": 2, "max_depth": 1, "scale_depth": False}
 MULTIPLY = {"q": 1.1, "k": 0.9, "v": 1.2, "out": 0.8}
 SAMPLING = "model_advanced.ModelSamplingDiscrete"
+V_PREDICTION = composes(
+    "v-prediction models", note="with ModelSamplingDiscrete, as for every SD1.x in ComfyUI"
+)
+DISCRETE = composes("ModelSamplingDiscrete (eps, lcm, v_prediction, zsnr)")
 NODES = [
-    ("pag.PerturbedAttentionGuidance", {"scale": 3.0}),
-    ("sag.SelfAttentionGuidance", {"scale": 0.5, "blur_sigma": 2.0}),
-    ("apg.APG", {"eta": 0.5, "norm_threshold": 5.0, "momentum": 0.0}),
-    ("tcfg.TCFG", {}),
-    ("mahiro.Mahiro", {}),
-    ("cfg.CFGZeroStar", {}),
-    ("cfg.CFGNorm", {"strength": 0.8}),
-    ("cfg.CFGNorm", {"strength": 0.8, "pre_cfg": True}),
-    ("model_advanced.RescaleCFG", {"multiplier": 0.7}),
-    ("lumina2.RenormCFG", {"cfg_trunc": 100.0, "renorm_cfg": 1.0}),
-    ("video_model.VideoLinearCFGGuidance", {"min_cfg": 1.0}),
-    ("fresca.FreSca", {"scale_low": 1.0, "scale_high": 1.25, "freq_cutoff": 4}),
-    ("slg.SkipLayerGuidanceDiTSimple", LAYERS),
-    ("perpneg.PerpNeg", {"empty_conditioning": cond(EMPTY), "neg_scale": 1.0}),
-    ("custom_sampler.CFGOverride", {"cfg": 3.0, "start_percent": 0.0, "end_percent": 1.0}),
-    ("eps.EpsilonScaling", {"scaling_factor": 1.05}),
-    ("eps.TemporalScoreRescaling", {"tsr_k": 0.9, "tsr_sigma": 1.0}),
-    ("hypertile.HyperTile", HYPERTILE),
-    ("tomesd.TomePatchModel", {"ratio": 0.3}),
-    ("freelunch.FreeU", FREEU),
-    ("freelunch.FreeU_V2", FREEU),
-    ("model_downscale.PatchModelAddDownscale", DOWNSCALE),
-    ("attention_multiply.UNetSelfAttentionMultiply", MULTIPLY),
-    (SAMPLING, {"sampling": "v_prediction", "zsnr": False}),
-    (SAMPLING, {"sampling": "v_prediction", "zsnr": True}),
-    (SAMPLING, {"sampling": "lcm", "zsnr": False}),
+    (
+        "pag.PerturbedAttentionGuidance",
+        {"scale": 3.0},
+        composes("PerturbedAttentionGuidance (PAG)"),
+    ),
+    (
+        "sag.SelfAttentionGuidance",
+        {"scale": 0.5, "blur_sigma": 2.0},
+        composes("Self-Attention Guidance (SAG)"),
+    ),
+    (
+        "apg.APG",
+        {"eta": 0.5, "norm_threshold": 5.0, "momentum": 0.0},
+        composes("Adaptive Projected Guidance"),
+    ),
+    ("tcfg.TCFG", {}, composes("Tangential Damping CFG")),
+    ("mahiro.Mahiro", {}, composes("Mahiro CFG")),
+    ("cfg.CFGZeroStar", {}, composes("CFGZeroStar")),
+    ("cfg.CFGNorm", {"strength": 0.8}, composes("CFGNorm")),
+    ("cfg.CFGNorm", {"strength": 0.8, "pre_cfg": True}, composes("CFGNorm")),
+    ("model_advanced.RescaleCFG", {"multiplier": 0.7}, composes("RescaleCFG")),
+    ("lumina2.RenormCFG", {"cfg_trunc": 100.0, "renorm_cfg": 1.0}, composes("RenormCFG")),
+    ("video_model.VideoLinearCFGGuidance", {"min_cfg": 1.0}, composes("VideoLinearCFGGuidance")),
+    ("fresca.FreSca", {"scale_low": 1.0, "scale_high": 1.25, "freq_cutoff": 4}, composes("FreSca")),
+    (WITHOUT_EFFECT, LAYERS, ()),
+    (
+        "perpneg.PerpNeg",
+        {"empty_conditioning": cond(EMPTY), "neg_scale": 1.0},
+        composes("Perp-Neg"),
+    ),
+    (
+        "custom_sampler.CFGOverride",
+        {"cfg": 3.0, "start_percent": 0.0, "end_percent": 1.0},
+        composes("CFG Override"),
+    ),
+    ("eps.EpsilonScaling", {"scaling_factor": 1.05}, composes("Epsilon Scaling")),
+    ("eps.TemporalScoreRescaling", {"tsr_k": 0.9, "tsr_sigma": 1.0}, composes("TSR")),
+    ("hypertile.HyperTile", HYPERTILE, composes("HyperTile")),
+    ("tomesd.TomePatchModel", {"ratio": 0.3}, composes("Token merging (TomePatchModel)")),
+    ("freelunch.FreeU", FREEU, composes("FreeU")),
+    ("freelunch.FreeU_V2", FREEU, composes("FreeU_V2")),
+    (
+        "model_downscale.PatchModelAddDownscale",
+        DOWNSCALE,
+        composes("Deep Shrink (PatchModelAddDownscale)"),
+    ),
+    (
+        "attention_multiply.UNetSelfAttentionMultiply",
+        MULTIPLY,
+        composes("UNetSelfAttentionMultiply"),
+    ),
+    (SAMPLING, {"sampling": "v_prediction", "zsnr": False}, V_PREDICTION),
+    (SAMPLING, {"sampling": "v_prediction", "zsnr": True}, V_PREDICTION),
+    (SAMPLING, {"sampling": "lcm", "zsnr": False}, DISCRETE),
+    (SAMPLING, {"sampling": "eps", "zsnr": True}, DISCRETE),
 ]
 
 
 def core_patches() -> list:
-    """Return the nodes of this ComfyUI as parameters; older ones have fewer."""
+    """Return the nodes as parameters; those that this ComfyUI lacks are skipped and say so."""
     found = []
-    for name, inputs in NODES:
-        if core_node(name) is not None and all(takes(name, option) for option in inputs):
-            chosen = [str(v) for v in inputs.values() if isinstance(v, str | bool)]
-            found.append(pytest.param(name, inputs, id=" ".join([name.split(".")[1], *chosen])))
+    for name, inputs, row in NODES:
+        marks = [row] if row else []
+        if core_node(name) is None or not all(takes(name, option) for option in inputs):
+            wanted = " ".join([name, *inputs])
+            marks.append(pytest.mark.skip(reason=f"this ComfyUI has no {wanted}"))
+        chosen = [str(v) for v in inputs.values() if isinstance(v, str | bool)]
+        title = " ".join([name.split(".")[1], *chosen])
+        found.append(pytest.param(name, inputs, id=title, marks=marks))
     return found
 
 
@@ -83,10 +126,33 @@ def test_patches(name, inputs, setting: Setting, record, request):
         assert error < BOUND
 
 
+@pytest.mark.parametrize(("name", "inputs"), core_patches())
+def test_patches_without_guidance(name, inputs, setting: Setting, record, request):
+    """Beside Apply alone, a patch does what it does to a UNet that has the reference term."""
+
+    def patch(model):
+        return run_core(name, model=model, **inputs)
+
+    def sample(model):
+        return noise_predictions(cfg_guider(model), points(setting, [LATE]))
+
+    expected = written(setting, patch, sample, guided=False)
+    if name != WITHOUT_EFFECT:
+        for other in (
+            written(setting, unchanged, sample, guided=False),
+            written(setting, patch, sample, guided=False, strength=0.0),
+        ):
+            assert difference(other, expected) > MATTERS
+    for order in ("fA", "Af"):
+        error = difference(sample(setting.guided(patch, order)), expected)
+        record(f"Apply alone: {request.node.callspec.id}", error)
+        assert error < BOUND
+
+
 @pytest.mark.parametrize("cfg", [1.0, 0.0])
 @pytest.mark.parametrize("name", ["pag.PerturbedAttentionGuidance", "sag.SelfAttentionGuidance"])
 def test_patches_at_other_cfg(name, cfg, setting: Setting, record):
-    inputs = dict(NODES)[name]
+    inputs = next(inputs for node, inputs, _ in NODES if node == name)
     at = points(setting, [LATE])
 
     def patch(model):

@@ -1,0 +1,283 @@
+"""FlashFace beside what changes a MODEL's weights, network or numbers; see written_down.py."""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from comfy.model_patcher import ModelPatcher
+from composes import composes
+from composition import NEGATIVE, PROMPT, Setting, random, unchanged
+from core_nodes import SKIPPING, core_node, inpaint_model, run_core, stock_model, windows
+from host_pack import run_node
+from safetensors.torch import save_file
+from sampling import cond
+from written_down import GUIDED_ORDERS, difference, ksampler, with_flashface, written
+
+BOUND = 1e-5
+MATTERS = 1e-3
+ORDERS = ("fA", "Af", *GUIDED_ORDERS)
+LORA = "composition_lora.safetensors"
+
+
+@pytest.fixture(scope="module")
+def lora(comfyui_base: Path) -> Iterator[str]:
+    """A LoRA in kohya's format, for layers that the UNet shares with ReferenceNet and others."""
+    sizes = {
+        "mid_block_attentions_0_transformer_blocks_0_attn2_to_v": (64, 128),
+        "mid_block_attentions_0_transformer_blocks_0_attn1_to_q": (128, 128),
+        "up_blocks_1_attentions_2_transformer_blocks_0_attn1_to_k": (128, 128),
+        "up_blocks_3_attentions_0_transformer_blocks_0_attn2_to_out_0": (32, 32),
+        "down_blocks_0_attentions_1_proj_in": (32, 32),
+    }
+    tensors = {}
+    for seed, (name, (given, made)) in enumerate(sizes.items(), start=60):
+        end = (1, 1) if name.endswith("proj_in") else ()
+        tensors[f"lora_unet_{name}.lora_down.weight"] = random(4, given, *end, seed=seed) * 0.4
+        tensors[f"lora_unet_{name}.lora_up.weight"] = random(made, 4, *end, seed=seed + 30) * 0.4
+        tensors[f"lora_unet_{name}.alpha"] = torch.tensor(4.0)
+    file = comfyui_base / "models" / "loras" / LORA
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file)
+    yield file.name
+    file.unlink()
+
+
+def matters(setting: Setting, patch, sample=ksampler) -> bool:
+    """Whether both the patch and the references change what is sampled."""
+    both = written(setting, patch, sample, guided=False)
+    alone = written(setting, patch, sample, guided=False, strength=0.0)
+    plain = written(setting, unchanged, sample, guided=False)
+    return min(difference(both, other) for other in (alone, plain)) > MATTERS
+
+
+def with_lora(name: str, strength: float = 0.8):
+    """Return a patch: the node LoraLoaderModelOnly."""
+    return lambda model: run_core(
+        "LoraLoaderModelOnly", model=model, lora_name=name, strength_model=strength
+    )
+
+
+def features(setting: Setting, patch, sample=ksampler) -> dict[int, list[torch.Tensor]]:
+    """Return all features that a sampling computes anew, by timestep."""
+    fresh = copy.deepcopy(setting.reference)  # without its features
+    sample(replace(setting, reference=fresh).guided(patch, "fA"))
+    cache, key = fresh.identities[0].features, setting.flashface.fingerprint
+    found = {timestep: cache.get((key, timestep)) for timestep in range(1000)}
+    return {timestep: list(kept.values()) for timestep, kept in found.items() if kept}
+
+
+def equal(one: dict[int, list[torch.Tensor]], two: dict[int, list[torch.Tensor]]) -> bool:
+    """Whether two samplings computed the same features, bit for bit."""
+    return one.keys() == two.keys() and all(
+        torch.equal(a, b) for at in one for a, b in zip(one[at], two[at], strict=True)
+    )
+
+
+@composes("LoRA", note="on the UNet; ReferenceNet keeps FlashFace's own weights")
+def test_lora(lora, setting: Setting, record):
+    assert matters(setting, with_lora(lora))
+    error = with_flashface(setting, with_lora(lora), orders=ORDERS)
+    record("composition: LoRA", error)
+    assert error < BOUND
+
+
+@composes("LoRA")
+def test_lora_leaves_referencenet_alone(lora, setting: Setting):
+    found = features(setting, with_lora(lora))
+    assert found.keys() == {999, 666, 333}
+    assert equal(found, features(setting, unchanged))
+
+
+def hooked(lora: str, sides: str):
+    """Return positive and negative with core's nodes for a LoRA hook of three keyframes."""
+    hooks = run_core("hooks.CreateHookLora", lora_name=lora, strength_model=1.0, strength_clip=0.0)
+    frames = None
+    for start, strength in ((0.0, 0.0), (0.3, 0.8), (0.6, -0.5)):
+        frames = run_core(
+            "hooks.CreateHookKeyframe",
+            strength_mult=strength,
+            start_percent=start,
+            prev_hook_kf=frames,
+        )
+    hooks = run_core("hooks.SetHookKeyframes", hooks=hooks, hook_kf=frames)
+    found = []
+    for side, tokens in (("positive", PROMPT), ("negative", NEGATIVE)):
+        given = {"hooks": hooks} if side in sides else {}
+        node = core_node("hooks.ConditioningSetProperties")
+        made = run_node(node, cond_NEW=cond(tokens), strength=1.0, set_cond_area="default", **given)
+        found.append(made[0])
+    return found
+
+
+@composes("LoRA hooks with keyframes")
+@pytest.mark.parametrize("sides", ["positive", "positive and negative"])
+def test_lora_hooks_with_keyframes(sides, lora, setting: Setting, record):
+    positive, negative = hooked(lora, sides)
+
+    def sample(model: ModelPatcher) -> torch.Tensor:
+        return ksampler(model, positive=positive, negative=negative)
+
+    expected = written(setting, unchanged, sample, guided=False)
+    assert difference(written(setting, unchanged, ksampler, guided=False), expected) > MATTERS
+    error = with_flashface(setting, unchanged, sample, ("A", "AG", "GA"))
+    record("composition: LoRA hooks with keyframes", error)
+    assert error < BOUND
+
+
+@composes("LoRA hooks with keyframes")
+def test_lora_hooks_leave_referencenet_alone(lora, setting: Setting):
+    """dpm_2 evaluates between the scheduled steps: ReferenceNet runs while a hook is in force."""
+    positive, negative = hooked(lora, "positive and negative")
+
+    def sample(model: ModelPatcher, **conditioning) -> torch.Tensor:
+        return ksampler(model, sampler_name="dpm_2", steps=5, **conditioning)
+
+    def with_hooks(model: ModelPatcher) -> torch.Tensor:
+        return sample(model, positive=positive, negative=negative)
+
+    found = features(setting, unchanged, with_hooks)
+    assert len(found) == 5 + 4
+    assert equal(found, features(setting, unchanged, sample))
+
+
+@pytest.fixture(scope="module")
+def other(setting: Setting) -> ModelPatcher:
+    """Another SD1.5 checkpoint's MODEL."""
+    made = stock_model(setting.model)
+    generator = torch.Generator().manual_seed(70)
+    for weight in made.model.diffusion_model.parameters():
+        spread = 0.3 * (weight.std() if weight.numel() > 1 else 1)
+        weight.data.add_(torch.randn(weight.shape, generator=generator) * spread)
+    return made
+
+
+def simple_merge(other: ModelPatcher):
+    return lambda model: run_core(
+        "model_merging.ModelMergeSimple", model1=model, model2=other, ratio=0.6
+    )
+
+
+def blocks_merge(other: ModelPatcher):
+    return lambda model: run_core(
+        "model_merging.ModelMergeBlocks",
+        model1=model,
+        model2=other,
+        **{"input.": 0.2, "middle.": 0.5, "out.": 0.9},
+    )
+
+
+@composes(
+    "ModelMergeSimple, ModelMergeBlocks",
+    note="before FlashFace's nodes, or after them as model1: merging takes only weights of model2",
+)
+@pytest.mark.parametrize("merge", [simple_merge, blocks_merge], ids=lambda f: f.__name__)
+def test_merging(merge, other, setting: Setting, record):
+    error = with_flashface(setting, merge(other), orders=("Af", "fAG"))
+    record(f"composition: {merge.__name__}", error)
+    assert error < BOUND
+
+
+def test_of_model2_merging_takes_only_the_weights(other, setting: Setting):
+    """Core's nodes drop whatever was applied to model2; the limit that the README names."""
+    merged = [
+        run_core("model_merging.ModelMergeSimple", model1=other, model2=model, ratio=0.6)
+        for model in (setting.model, setting.guided(unchanged, "AG"))
+    ]
+    plain, applied = (ksampler(model) for model in merged)
+    assert torch.equal(plain, applied)
+
+
+@composes(
+    "Inpainting UNet (9 channels)",
+    note="Apply FlashFace warns that the MODEL is not FlashFace's own",
+)
+def test_inpainting_unet(setting: Setting, standin_models, record):
+    inpaint = replace(setting, model=inpaint_model(setting.model))
+    vae = run_core("VAELoader", vae_name="vae_standin.safetensors")
+    mask = torch.zeros(1, 128, 128)
+    mask[:, 32:96, 32:96] = 1
+    pixels = random(1, 128, 128, 3, seed=71).sigmoid()
+    positive, negative, latent = run_node(
+        core_node("InpaintModelConditioning"),
+        positive=cond(PROMPT),
+        negative=cond(NEGATIVE),
+        pixels=pixels,
+        vae=vae,
+        mask=mask,
+        noise_mask=True,
+    )
+
+    def sample(model: ModelPatcher) -> torch.Tensor:
+        return ksampler(model, positive=positive, negative=negative, latent_image=latent)
+
+    error = with_flashface(inpaint, unchanged, sample, ("A", "AG", "GA"))
+    record("composition: inpainting UNet, 9 channels", error)
+    assert error < BOUND
+    found = sample(inpaint.apply(inpaint.model))
+    kept = latent["samples"]
+    assert torch.allclose(found[..., :2], kept[..., :2], atol=1e-4)
+    assert difference(found, kept) > MATTERS
+
+
+@composes("TorchCompileModel", note="FlashFace's own layers stay outside of the compiled graph")
+@pytest.mark.parametrize("order", ["fA", "AGf"])
+def test_torch_compile(order, setting: Setting, record):
+    """The same compiled network serves two strengths: nothing of the first is frozen into it."""
+
+    def compiled(model: ModelPatcher) -> ModelPatcher:
+        return run_core("torch_compile.TorchCompileModel", model=model, backend="aot_eager")
+
+    torch.compiler.reset()
+    steps = ["f", *order.replace("f", "")] if order[0] == "f" else [*order]
+    model = setting.model
+    for step in steps:
+        model = {"f": compiled, "A": setting.apply, "G": setting.guide}[step](model)
+    expected = written(setting, unchanged, ksampler, guided="G" in order)
+    error = difference(ksampler(model), expected)
+    record("composition: TorchCompileModel", error)
+    assert error < BOUND
+
+
+def five_steps(model: ModelPatcher) -> torch.Tensor:
+    return ksampler(model, steps=5)
+
+
+@composes("EasyCache")
+def test_easycache(setting: Setting, record, unet_batches):
+    """From the third step on every prediction is taken from caches."""
+
+    def patch(model):
+        return run_core("easycache.EasyCacheNode", model=model, **SKIPPING)
+
+    error = with_flashface(setting, patch, five_steps)
+    assert len(unet_batches) == 3 * 2
+    record("composition: EasyCache", error)
+    assert error < BOUND
+
+
+@composes("LazyCache")
+def test_lazycache(setting: Setting, record, unet_batches):
+    """From the third step on the whole guided result is taken from its cache."""
+
+    def patch(model):
+        return run_core("easycache.LazyCacheNode", model=model, **SKIPPING)
+
+    error = with_flashface(setting, patch, five_steps, ("fA", "Af", *GUIDED_ORDERS))
+    record("composition: LazyCache", error)
+    assert error < BOUND
+
+
+@composes("Context windows")
+@pytest.mark.parametrize(("dim", "length"), [(0, 3), (3, 12)], ids=["frames", "columns"])
+def test_context_windows(dim, length, setting: Setting, record):
+    latents = torch.zeros(4 if dim == 0 else 1, 4, 16, 16)
+
+    def sample(model: ModelPatcher) -> torch.Tensor:
+        return ksampler(model, latent_image={"samples": latents})
+
+    error = with_flashface(setting, windows(dim, length, "pyramid"), sample, ("fA", "Af", "fAG"))
+    record("composition: context windows", error)
+    assert error < BOUND
