@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -35,15 +35,18 @@ def host_from_environment() -> Host:
     return Host(Path(root), Path(sys.executable), comfyui_version(Path(root)), prepared=True)
 
 
-def enter_comfyui(base: Path) -> None:
-    """Make `import comfy`, `import nodes` and the rest find the host, with `base` for its files."""
+def enter_comfyui(base: Path, device: Sequence[str] = ("--cpu",)) -> None:
+    """Make `import comfy`, `import nodes` and the rest find the host, with `base` for its files.
+
+    device: ComfyUI's arguments for the device, none for the one that it chooses by itself.
+    """
     root = str(host_from_environment().root)
     if root in sys.path:
         sys.path.remove(root)
     sys.path.insert(0, root)
     options: Any = importlib.import_module("comfy.options")
     options.enable_args_parsing()
-    own, sys.argv = sys.argv, ["main.py", "--cpu", "--use-pytorch-cross-attention"]
+    own, sys.argv = sys.argv, ["main.py", *device, "--use-pytorch-cross-attention"]
     sys.argv += ["--base-directory", str(base), "--database-url", "sqlite:///:memory:"]
     try:
         importlib.import_module("comfy.cli_args")
