@@ -85,6 +85,8 @@ def _shared(unet: Any, x: Tensor, control: dict | None, options: dict) -> Shared
     call: Call | None = options.get(CALL)
     if call is None or call.evaluation is None or _others_look_in(control, options):
         return None
+    if call.evaluation.run.replaces_parts() or _is_wrapped(unet):
+        return None
     sources = _sources(call, options)
     if sources is None:
         return None
@@ -134,6 +136,14 @@ def _others_look_in(control: dict | None, options: dict[str, Any]) -> bool:
             return True
     wrappers = comfy.patcher_extension.get_all_wrappers(WrappersMP.DIFFUSION_MODEL, options)
     return wrappers != [diffusion_model]
+
+
+def _is_wrapped(unet: Any) -> bool:
+    """Whether somebody has put a function of their own into a part of the encoder."""
+    return any(
+        "forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks
+        for module in unet.input_blocks.modules()
+    )
 
 
 def _with_patches(options: dict[str, Any], shared: SharedEncoder) -> dict[str, Any]:

@@ -155,6 +155,10 @@ class Run:
             self._masks[key] = torch.nn.functional.interpolate(pixels, size, mode=mode)
         return self._masks[key]
 
+    def replaces_parts(self) -> bool:
+        """Whether this model has other modules or functions in the UNet than core's own."""
+        return any(name.startswith("diffusion_model.") for name in self._patcher.object_patches)
+
     def warn_once(self, text: str) -> None:
         """Log a warning the first time that it is given in this run."""
         if text not in self._warned:
