@@ -38,12 +38,12 @@ def run_core(name: str, **inputs: Any) -> Any:
     return run_node(core_node(name), **inputs)[0]
 
 
-def tiny_controlnet(model: ModelPatcher) -> comfy.controlnet.ControlNet:
+def tiny_controlnet(model: ModelPatcher, seed: int = 40) -> comfy.controlnet.ControlNet:
     """Return core's ControlNet of a model's sizes, with random weights."""
     config = {k: v for k, v in _unet_config(model).items() if k != "out_channels"}
     config |= {"hint_channels": 3, "operations": comfy.ops.manual_cast, "dtype": torch.float32}
     network = comfy.cldm.cldm.ControlNet(**config)
-    _fill(network)
+    fill(network, seed)
     return comfy.controlnet.ControlNet(network, load_device=model.load_device)
 
 
@@ -69,8 +69,9 @@ def _unet_config(model: ModelPatcher) -> dict[str, Any]:
     return config
 
 
-def _fill(network: torch.nn.Module) -> None:
-    generator = torch.Generator().manual_seed(40)
+def fill(network: torch.nn.Module, seed: int) -> None:
+    """Give a network random weights that keep the size of what goes through it."""
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in network.parameters():
             spread = parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 0.1

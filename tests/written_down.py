@@ -38,6 +38,9 @@ HEADS = 8
 STEPS = 3
 """Timesteps 999, 666 and 333 of sgm_uniform: one before the launch at 749.25, two after."""
 
+MATTERS = 1e-3
+"""What a patch or a conditioning changes, at least, relative to the largest value."""
+
 Sample = Callable[[ModelPatcher], Tensor]
 
 GUIDED_ORDERS = ("fAG", "AGf", "GfA")
@@ -223,15 +226,19 @@ def with_flashface(
     patch: Patch = unchanged,
     sample: Sample = ksampler,
     orders: Sequence[str] = ("fA", "Af"),
+    unlike: Tensor | None = None,
 ) -> float:
     """Return the largest error of sampling with Apply, and Guidance, and a patch f.
 
     orders: of the patch f, Apply and Guidance on the model; those with a G are guided.
+    unlike: what is sampled with Apply alone where patch and conditioning are the plain ones.
+    Raises AssertionError where the patch changes nothing of that.
     """
     expected = {
         guided: written(setting, patch, sample, guided)
         for guided in sorted({"G" in order for order in orders})
     }
+    assert unlike is None or difference(expected[False], unlike) > MATTERS
     errors = [
         difference(sample(setting.guided(patch, order)), expected["G" in order]) for order in orders
     ]
