@@ -13,6 +13,8 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import workflow_control
+import workflow_edits
 import workflow_face2diffusion
 import workflow_people
 import workflow_single
@@ -27,7 +29,12 @@ WORKFLOWS: dict[str, Callable[[Studio], Studio]] = {
     "flashface_basic": workflow_single.basic,
     "flashface_guided": workflow_single.guided,
     "flashface_age": workflow_single.age,
+    "flashface_several_references": workflow_people.several_references,
+    "flashface_saved_person": workflow_people.saved_person,
     "flashface_two_people": workflow_people.two_people,
+    "flashface_face_swap": workflow_edits.face_swap,
+    "flashface_avatar_to_person": workflow_edits.avatar_to_person,
+    "flashface_controlnet_lora": workflow_control.controlnet_lora,
     "face2diffusion_basic": workflow_face2diffusion.basic,
     "flashface_plus_face2diffusion": workflow_face2diffusion.plus,
 }

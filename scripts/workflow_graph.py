@@ -176,8 +176,9 @@ class Graph:
                 raise GraphError(f"{node.type}.{name} needs a link")
 
     def value(self, node: Node, spec: Input) -> Any:
-        """The value of a widget: the one described, else the class's default."""
-        return node.inputs.get(spec.name, spec.default)
+        """The value of a widget: the one described, else (with a link, too) the default."""
+        given = node.inputs.get(spec.name, spec.default)
+        return spec.default if isinstance(given, Output) else given
 
     def prompt(self) -> Json:
         """The graph in API format, as the front end would queue it."""

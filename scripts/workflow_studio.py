@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from workflow_graph import GAP_X, PAD, TITLE, Graph, Group, Node
+from workflow_graph import GAP_X, PAD, TITLE, Graph, Group, Node, Output
 from workflow_notes import CLIP, VAE
 
 REGION: dict[str, Any] = {"x1": 0.3, "y1": 0.2, "x2": 0.6, "y2": 0.5}
@@ -17,6 +17,9 @@ REFERENCE = "reference.png"
 CLIP_FILE = {"name": "clip_l.safetensors", "url": CLIP, "directory": "text_encoders"}
 VAE_FILE = {"name": "vae-ft-mse-840000-ema-pruned.safetensors", "url": VAE, "directory": "vae"}
 NARROW, FILE, WIDE = 290, 330, 380  # nodes with short values; with file names; with pictures
+
+
+Prompts = tuple[Node, Node] | tuple[Output, Output]
 
 
 class Studio(Graph):
@@ -40,6 +43,22 @@ class Studio(Graph):
         size = (WIDE, height)
         return self.node("CLIPTextEncode", size, title, color, clip=clip["CLIP"], text=text)
 
+    def prompts(self, clip: Node, text: str) -> tuple[Node, Node]:
+        """What to paint and what to avoid, side by side."""
+        return (
+            self.words(clip, "Prompt (what to paint)", text, 450),
+            self.words(clip, "Negative prompt (what to avoid)", NEGATIVE, 450, "red"),
+        )
+
+    def guidance(self, model: Node, **settings: Any) -> Node:
+        """FlashFace Guidance."""
+        return self.node("FlashFaceGuidance", (NARROW, 200), model=model["model"], **settings)
+
+    def crop(self, photo: Node, title: str | None = None, **settings: Any) -> Node:
+        """Detect & Crop Faces."""
+        size = (WIDE + 2 * PAD, 580)
+        return self.node("FlashFaceCropFaces", size, title, image=photo["IMAGE"], **settings)
+
     def photo(self, file: str, title: str | None = None, height: int = 440) -> Node:
         """A picture of the input folder."""
         return self.node("LoadImage", (FILE + 2 * PAD, height), title, image=file)
@@ -49,14 +68,17 @@ class Studio(Graph):
     ) -> tuple[Node, Node, Node]:
         """A photo, its face, and the reference made of it."""
         photo = self.photo(file, title)
-        faces = self.node("FlashFaceCropFaces", (WIDE + 2 * PAD, 580), image=photo["IMAGE"])
-        encoded = self.node(
-            *("FlashFaceEncodeReference", (NARROW, 150)),
+        faces = self.crop(photo)
+        return photo, faces, self.encode(vae, negative, faces["faces"])
+
+    def encode(self, vae: Node, negative: Node, faces: Output, title: str | None = None) -> Node:
+        """Encode Reference Faces."""
+        return self.node(
+            *("FlashFaceEncodeReference", (NARROW, 150), title),
             vae=vae["VAE"],
-            faces=faces["faces"],
+            faces=faces,
             negative=negative["CONDITIONING"],
         )
-        return photo, faces, encoded
 
     def region(self, height: int, title: str | None = None, /, **settings: Any) -> Node:
         """Where the face goes; in a picture of 768 x 768 unless the settings say otherwise."""
@@ -69,7 +91,7 @@ class Studio(Graph):
         """Apply FlashFace, to the loader's model unless the settings have another."""
         given = {"model": loader["model"], "face_region": region["region"], **settings}
         return self.node(
-            *("FlashFaceApply", (NARROW, 220), settings.pop("title", None)),
+            *("FlashFaceApply", (NARROW, 220)),
             flashface=loader["flashface"],
             reference=reference["reference"],
             strength=strength,
@@ -81,14 +103,17 @@ class Studio(Graph):
         return self.node("EmptyLatentImage", (NARROW, 130), width=width, height=height)
 
     def picture(
-        self, model: Node, prompts: tuple[Node, Node], latent: Node, vae: Node, **settings: Any
+        self, model: Node, prompts: Prompts, latent: Node, vae: Node, **settings: Any
     ) -> tuple[Node, Node]:
         """KSampler, with the sampler and scheduler that FlashFace was made with, and VAEDecode."""
+        positive, negative = (
+            prompt["CONDITIONING"] if isinstance(prompt, Node) else prompt for prompt in prompts
+        )
         sampled = self.node(
             *("KSampler", (NARROW, 310)),
             model=model["model"],
-            positive=prompts[0]["CONDITIONING"],
-            negative=prompts[1]["CONDITIONING"],
+            positive=positive,
+            negative=negative,
             latent_image=latent["LATENT"],
             seed=1,
             sampler_name="euler",
@@ -111,3 +136,31 @@ class Studio(Graph):
         one = self.group("1. Models", 0, 0, models)
         three = self.group("3. Prompt", one.right, 0, prompts)
         return [one, three, self.group("4. Where the face goes", three.right, 0, *regions)]
+
+    def left_side(
+        self,
+        note: Node,
+        models: list[list[Node]],
+        prompts: tuple[Node, Node],
+        *photos: list[Node],
+    ) -> int:
+        """The note, and models and prompts over columns of photos; what lies right begins there."""
+        note.pos = (-note.size[0] - GAP_X, TITLE)
+        one = self.group("1. Models", 0, 0, *models)
+        beside = [[prompt] for prompt in prompts]
+        if len(models) > 1:  # then there is only room for one column
+            for prompt in prompts:
+                prompt.size = (prompt.size[0], 210)
+            beside = [list(prompts)]
+        three = self.group("3. Prompt", one.right, 0, *beside)
+        two = self.group("2. Reference photos", 0, max(one.below, three.below), *photos)
+        return max(two.right, three.right)
+
+
+def in_rows(*rows: tuple[Node, ...]) -> list[list[Node]]:
+    """Rows of nodes as columns, the nodes of a row as high as its highest."""
+    for row in rows:
+        height = max(node.size[1] for node in row)
+        for node in row:
+            node.size = (node.size[0], height)
+    return [list(column) for column in zip(*rows, strict=True)]

@@ -9,7 +9,7 @@ from typing import Any
 import standin
 from comfy_server import ComfyServer
 from workflow_graph import NOTE, TITLE, Json, node_inputs
-from workflow_models import PICTURES, place_detector, place_named
+from workflow_models import PICTURES, place_control, place_detector, place_named, place_person
 
 ROOT = Path(__file__).absolute().parent.parent
 FILES = sorted((ROOT / "workflows").glob("*.json"))
@@ -40,16 +40,18 @@ def read_prompt(name: str) -> dict[str, Json]:
 def provide_files(server: ComfyServer, folder: Path) -> None:
     """Give the server all files that the workflows name: stand-in models, and photos.
 
-    Every other photo is mirrored.
+    Each photo is darker than the one before.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
     from skimage import data
 
     place_named(standin.standin_models(), server.base / "models")
     place_detector(server.base / "models")
+    place_control(server.base / "models")
+    place_person(server.base / "models")
     photo = Image.fromarray(data.astronaut())
     for number, name in enumerate(PICTURES):
-        (ImageOps.mirror(photo) if number % 2 else photo).save(folder / name)
+        photo.point([value * (20 - number) // 20 for value in range(256)] * 3).save(folder / name)
         server.upload_image(folder / name)
 
 
@@ -60,6 +62,8 @@ def hurry(prompt: dict[str, Json]) -> dict[str, Json]:
             node["inputs"]["steps"] = STEPS
         if node["class_type"] == "EmptyLatentImage":
             node["inputs"].update(width=SIDE, height=SIDE)
+        if node["class_type"] == "ImageScaleToTotalPixels":
+            node["inputs"]["megapixels"] = SIDE**2 / 1024**2
     return prompt
 
 

@@ -23,12 +23,13 @@ STATE = """() => app.graph.nodes.map(node => ({
 HURRY = """([side, steps]) => { for (const node of app.graph.nodes)
   for (const widget of node.widgets ?? []) {
     if (widget.name === "steps") widget.value = steps;
+    if (widget.name === "megapixels") widget.value = side ** 2 / 1024 ** 2;
     if (node.type === "EmptyLatentImage" && widget.name !== "batch_size") widget.value = side;
   }
 }"""
 PREVIEWS = (
     *("FlashFaceCropFaces", "FlashFaceRegion", "FlashFaceSchedule"),
-    *("Face2DiffusionEncodeFace", "SaveImage"),
+    *("FlashFaceSaveReference", "Face2DiffusionEncodeFace", "SaveImage"),
 )
 
 

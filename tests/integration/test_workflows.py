@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import make_workflows
+import numpy as np
 import pytest
 from comfy_server import ComfyServer
 from PIL import Image
@@ -181,6 +182,48 @@ def test_a_workflow_runs_to_a_picture(present: str, ready: ComfyServer) -> None:
         with Image.open(io.BytesIO(data)) as picture:
             extrema = picture.convert("L").getextrema()
             assert picture.size == (SIDE, SIDE) and extrema[0] < extrema[1]
+
+
+def test_a_saved_person_gives_the_same_picture_without_photos(ready: ComfyServer) -> None:
+    prompt = hurry(read_prompt("flashface_saved_person"))
+    node_of = {entry["class_type"]: node for node, entry in prompt.items()}
+    prompt[node_of["FlashFaceSaveReference"]]["inputs"]["name"] = "kept"
+    before = ready.images(ready.queue(prompt), node_of["SaveImage"])
+    for kind in ("LoadImage", "FlashFaceCropFaces", "FlashFaceEncodeReference"):
+        del prompt[node_of[kind]]
+    del prompt[node_of["FlashFaceSaveReference"]]
+    loaded = node_of["FlashFaceLoadReference"]
+    prompt[loaded]["inputs"]["reference_name"] = "kept.safetensors"
+    prompt[node_of["FlashFaceApply"]]["inputs"]["reference"] = [loaded, 0]
+    after = ready.images(ready.queue(prompt), node_of["SaveImage"])
+    assert [_pixels(data) for data in after] == [_pixels(data) for data in before]
+
+
+def _pixels(data: bytes) -> bytes:
+    with Image.open(io.BytesIO(data)) as picture:
+        return picture.tobytes()
+
+
+def test_a_swapped_face_leaves_the_rest_of_the_photo_alone(ready: ComfyServer) -> None:
+    prompt = hurry(read_prompt("flashface_face_swap"))
+    node_of = {entry["class_type"]: node for node, entry in prompt.items()}
+    for entry in prompt.values():
+        if entry["class_type"] == "GrowMask":
+            entry["inputs"]["expand"] = 4
+        if entry["class_type"] == "ImageBlur":
+            entry["inputs"].update(blur_radius=2, sigma=1.0)
+    photo = {"images": [node_of["ImageScaleToTotalPixels"], 0], "filename_prefix": "before"}
+    prompt["before"] = {"class_type": "SaveImage", "inputs": photo}
+    history = ready.queue(prompt)
+    before, after = (
+        np.asarray(Image.open(io.BytesIO(ready.images(history, node)[0])), np.int16)
+        for node in ("before", node_of["SaveImage"])
+    )
+    changed = np.abs(after - before).max(axis=2) > 0
+    rows, columns = np.nonzero(changed)
+    assert 20 < np.ptp(rows) < SIDE / 2 and 20 < np.ptp(columns) < SIDE / 2
+    # where the astronaut's face is
+    assert abs(rows.mean() / SIDE - 0.23) < 0.1 and abs(columns.mean() / SIDE - 0.43) < 0.1
 
 
 def test_the_server_lists_every_workflow_and_its_thumbnail(ready: ComfyServer) -> None:
