@@ -23,7 +23,7 @@ def combine_references(*parts: tuple[Reference, float]) -> Reference:
         if identity.weight * weight != 0
     )
     if not identities:
-        raise ValueError("All weights are 0, so nobody is left. Give one of them another weight.")
+        raise ValueError("All weights are 0, so nobody is left. Raise one of them.")
     widths = sorted({identity.text_width for identity in identities})
     if len(widths) > 1:
         raise ValueError(

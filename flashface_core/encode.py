@@ -34,7 +34,7 @@ def encode_reference(vae: Any, faces: list[Tensor], context: Tensor, repeat_to: 
     if latents.ndim != 4 or latents.shape[1] != 4:
         raise ValueError(
             f"This VAE gives latents of shape {list(latents.shape)}; FlashFace needs an SD1.5 VAE, "
-            "which gives (faces, 4, height / 8, width / 8). Connect an SD1.5 VAE."
+            "which gives (faces, 4, height / 8, width / 8). Connect one to 'vae'."
         )
     scaled = comfy.latent_formats.SD15().process_in(latents)
     return make_reference(scaled, context, repeat_to, make_thumbnails(pixels))

@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from .errors import for_users
 from .reference import Identity, Reference
 
 FORMAT_KEY = "flashface_reference"
@@ -30,6 +31,7 @@ LARGEST_BYTES = 256 * 1024**2  # thousands of faces
 Tensors = dict[str, torch.Tensor]
 
 
+@for_users
 class ReferenceFileError(ValueError):
     """A saved reference, or a name for one, that cannot be used; the text says why."""
 

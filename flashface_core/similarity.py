@@ -19,10 +19,12 @@ from PIL import Image
 from .detection import Detector, DetectorUnavailable, Face, ModelFolders, order_faces
 from .detection.files import ModelFile, recognition_models
 from .detection.onnx_model import LICENCE, OnnxModel, library
+from .errors import for_users
 
 SURE = 0.5  # detection score from which on a face is compared
 
 
+@for_users
 class SimilarityError(ValueError):
     """Pictures or detectors that faces cannot be compared with; the text says why."""
 

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ..boxes import Box
+from ..errors import for_users
 from ..geometry import Points
 
 Picture = Image.Image | np.ndarray
@@ -29,6 +30,7 @@ class Face:
     landmarks: Points | None = None
 
 
+@for_users
 class DetectorUnavailable(RuntimeError):
     """A detector lacks a package or a file; the message says which and where to get it."""
 

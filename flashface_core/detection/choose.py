@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from ..boxes import Box
+from ..errors import for_users
 from ..geometry import crop_face, pad_to_square
 from .base import Detector, Face, order_faces
 
@@ -26,6 +27,7 @@ STRONGER = (
 )
 
 
+@for_users
 class NoFaceError(ValueError):
     """A picture has no face to take, or all pictures were skipped."""
 

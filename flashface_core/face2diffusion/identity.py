@@ -111,7 +111,9 @@ def parse_numbers(text: str, what: str) -> list[float]:
         except ValueError:
             number = math.nan
         if not math.isfinite(number):
-            raise ValueError(f"{what} should be numbers separated by commas, got {word[:30]!r}.")
+            raise ValueError(
+                f"{what} should be numbers separated by commas, such as 1, 0.5; got {word[:30]!r}."
+            )
         found.append(number)
     return found
 

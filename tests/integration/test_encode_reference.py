@@ -133,7 +133,7 @@ def test_a_vae_of_another_model(encode, standin_models: Path):
     weights["taesd_encoder.14.bias"] = weights["taesd_encoder.14.bias"].repeat(4)
     words = (
         "This VAE gives latents of shape [5, 16, 8, 8]; FlashFace needs an SD1.5 VAE, "
-        "which gives (faces, 4, height / 8, width / 8). Connect an SD1.5 VAE."
+        "which gives (faces, 4, height / 8, width / 8). Connect one to 'vae'."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
         encode([FACES], vae=comfy.sd.VAE(sd=weights))
