@@ -140,10 +140,7 @@ def _others_look_in(control: dict | None, options: dict[str, Any]) -> bool:
 
 def _is_wrapped(unet: Any) -> bool:
     """Whether somebody has put a function of their own into a part of the encoder."""
-    return any(
-        "forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks
-        for module in unet.input_blocks.modules()
-    )
+    return any("forward" in vars(module) for module in unet.input_blocks.modules())
 
 
 def _with_patches(options: dict[str, Any], shared: SharedEncoder) -> dict[str, Any]:
