@@ -18,6 +18,7 @@ from .face2diffusion_saved_identities import (
 from .face2diffusion_text_encode import Face2DiffusionTextEncode
 from .guidance import FlashFaceGuidance
 from .model_loader import FlashFaceModelLoader
+from .paste_faces import FlashFacePasteFaces
 from .region import FlashFaceRegion
 from .saved_references import FlashFaceLoadReference, FlashFaceSaveReference
 from .schedule import FlashFaceSchedule
@@ -38,6 +39,7 @@ NODES: list[type[io.ComfyNode]] = [
     FlashFaceSchedule,
     FlashFaceSigmas,
     FlashFaceSimilarity,
+    FlashFacePasteFaces,
     Face2DiffusionModelLoader,
     Face2DiffusionEncodeFace,
     Face2DiffusionBlend,

@@ -1,0 +1,61 @@
+"""Face crops go back where they came from, and nothing else changes."""
+
+import pytest
+import torch
+
+from flashface_core.boxes import Box
+from flashface_core.geometry import crop_box, image_to_pil, pad_to_square, pil_to_image
+from flashface_core.paste import edge, paste_crop
+
+WIDTH, HEIGHT = 160, 120
+
+
+def smooth_picture() -> torch.Tensor:
+    """(HEIGHT, WIDTH, 3) of slow waves, which survive scaling, in whole 255ths."""
+    y, x = torch.meshgrid(torch.arange(HEIGHT), torch.arange(WIDTH), indexing="ij")
+    waves = [torch.sin(x / 23 + k) * torch.cos(y / 19 - k) * 0.4 + 0.5 for k in range(3)]
+    return torch.stack(waves, dim=-1).mul(255).round() / 255
+
+
+BOXES = [
+    Box(40, 30, 100, 90),
+    Box(20.4, 10.6, 70.5, 99.5),  # higher than wide: black borders at the sides
+    Box(-20, -10, 50, 60),  # beyond the picture
+    Box(120, 80, 190, 140),
+]
+
+
+@pytest.mark.parametrize("box", BOXES)
+@pytest.mark.parametrize("side", [64, 224])
+def test_an_unchanged_crop_changes_next_to_nothing(box: Box, side: int) -> None:
+    picture = smooth_picture()
+    crop = pad_to_square(crop_box(image_to_pil(picture), box), side)
+    x1, y1, x2, y2 = (max(0, v) for v in box.rounded())
+    x2, y2 = min(x2, WIDTH), min(y2, HEIGHT)
+    found = paste_crop(picture, crop, box, 0.2)
+    # the black beyond the picture bleeds into its last pixels when it is scaled
+    near = (found - picture).abs()[y1 + 4 : y2 - 4, x1 + 4 : x2 - 4]
+    assert near.max() < 0.02
+    found[y1:y2, x1:x2] = picture[y1:y2, x1:x2]
+    assert torch.equal(found, picture)
+
+
+def test_a_hard_edge_replaces_the_whole_box() -> None:
+    picture = smooth_picture()
+    white = image_to_pil(torch.ones(64, 64, 3))
+    found = paste_crop(picture, white, Box(40, 30, 100, 90), 0.0)
+    assert (found[30:90, 40:100] == 1).all()
+    assert torch.equal(pil_to_image(image_to_pil(found))[:30], picture[:30])
+
+
+def test_a_box_outside_of_the_picture_changes_nothing() -> None:
+    picture, white = smooth_picture(), image_to_pil(torch.ones(64, 64, 3))
+    assert torch.equal(paste_crop(picture, white, Box(500, 500, 560, 560), 0.1), picture)
+
+
+def test_the_edge_rises_over_the_feather() -> None:
+    found = edge(40, 20, 0.25)
+    assert found.shape == (20, 40)
+    assert found[10, :5].tolist() == pytest.approx([0.1, 0.3, 0.5, 0.7, 0.9])
+    assert found[5:15, 5:35].min() == 1.0
+    assert torch.equal(found, found.flip(0)) and torch.equal(found, found.flip(1))
