@@ -33,6 +33,7 @@ WORKFLOWS: dict[str, Callable[[Studio], Studio]] = {
     "flashface_saved_person": workflow_people.saved_person,
     "flashface_two_people": workflow_people.two_people,
     "flashface_face_swap": workflow_edits.face_swap,
+    "flashface_face_detail": workflow_edits.face_detail,
     "flashface_avatar_to_person": workflow_edits.avatar_to_person,
     "flashface_controlnet_lora": workflow_control.controlnet_lora,
     "face2diffusion_basic": workflow_face2diffusion.basic,

@@ -116,6 +116,7 @@ class Graph:
         size: tuple[int, int],
         title: str | None = None,
         color: str | None = None,
+        /,
         models: tuple[Json, ...] = (),
         **inputs: Any,
     ) -> Node:

@@ -14,7 +14,8 @@ from workflow_models import PICTURES, place_control, place_detector, place_named
 ROOT = Path(__file__).absolute().parent.parent
 FILES = sorted((ROOT / "workflows").glob("*.json"))
 NAMES = [file.stem for file in FILES]
-SIDE, STEPS = 128, 2
+SIDE, STEPS, CROP = 128, 2, 224
+SIDES = {"flashface_face_detail": 512}  # where the result is as large as the photo
 # Core nodes that came after the oldest ComfyUI that the pack supports; the notes say so.
 NEWER = {"CreateBoundingBoxes", "CurveEditor"}
 UPLOAD = "upload"  # the front end's own button on Load Image
@@ -64,6 +65,8 @@ def hurry(prompt: dict[str, Json]) -> dict[str, Json]:
             node["inputs"].update(width=SIDE, height=SIDE)
         if node["class_type"] == "ImageScaleToTotalPixels":
             node["inputs"]["megapixels"] = SIDE**2 / 1024**2
+        if node["class_type"] == "FlashFaceCropFaces":
+            node["inputs"]["size"] = min(node["inputs"]["size"], CROP)
     return prompt
 
 

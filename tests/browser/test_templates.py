@@ -9,7 +9,7 @@ from browser import load_workflow, run_workflow
 from comfy_server import ComfyServer
 from host import PACK_NAME
 from playwright.sync_api import Page
-from workflow_files import NAMES, SIDE, STEPS, read_workflow
+from workflow_files import CROP, NAMES, SIDE, SIDES, STEPS, read_workflow
 from workflow_graph import NOTE
 
 STATE = """() => app.graph.nodes.map(node => ({
@@ -20,9 +20,11 @@ STATE = """() => app.graph.nodes.map(node => ({
   values: node.serialize().widgets_values ?? [],
   pictures: (node.imgs ?? []).map(picture => [picture.naturalWidth, picture.naturalHeight]),
 }))"""
-HURRY = """([side, steps]) => { for (const node of app.graph.nodes)
+HURRY = """([side, steps, crop]) => { for (const node of app.graph.nodes)
   for (const widget of node.widgets ?? []) {
     if (widget.name === "steps") widget.value = steps;
+    if (node.type === "FlashFaceCropFaces" && widget.name === "size")
+      widget.value = Math.min(widget.value, crop);
     if (widget.name === "megapixels") widget.value = side ** 2 / 1024 ** 2;
     if (node.type === "EmptyLatentImage" && widget.name !== "batch_size") widget.value = side;
   }
@@ -63,14 +65,14 @@ def test_a_template_opens_from_the_dialog_and_runs_to_a_picture(
     check_as_saved(page, name)
     assert page.get_by_role("dialog").count() == 0, "a dialog says that something is missing"
     ready.free()  # nodes show previews of what they run, not of what the cache knows
-    page.evaluate(HURRY, [SIDE, STEPS])
+    page.evaluate(HURRY, [SIDE, STEPS, CROP])
     run_workflow(page)
     for node in page.evaluate(STATE):
         assert not node["broken"], f"{node['type']} is red"
         if node["type"] in PREVIEWS:
             assert node["pictures"], f"{node['type']} shows no picture"
         if node["type"] == "SaveImage":
-            assert node["pictures"] == [[SIDE, SIDE]]
+            assert node["pictures"] == [[SIDES.get(name, SIDE)] * 2]
 
 
 @pytest.mark.parametrize("modern", [False, True], ids=["canvas nodes", "Nodes 2.0"])

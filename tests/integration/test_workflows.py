@@ -20,6 +20,7 @@ from workflow_files import (
     NEWER,
     ROOT,
     SIDE,
+    SIDES,
     frame,
     hurry,
     missing,
@@ -181,7 +182,7 @@ def test_a_workflow_runs_to_a_picture(present: str, ready: ComfyServer) -> None:
     for data in pictures:
         with Image.open(io.BytesIO(data)) as picture:
             extrema = picture.convert("L").getextrema()
-            assert picture.size == (SIDE, SIDE) and extrema[0] < extrema[1]
+            assert picture.size == (SIDES.get(present, SIDE),) * 2 and extrema[0] < extrema[1]
 
 
 def test_a_saved_person_gives_the_same_picture_without_photos(ready: ComfyServer) -> None:
