@@ -1,0 +1,30 @@
+"""What README.md names is there: templates, nodes, files, links into the repository."""
+
+import re
+
+from host_pack import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+ROW = re.compile(
+    r'^\| <img src="workflows/(\w+)\.jpg" [^>]*> \| \*(\w+)\* \| (.+?) \|', re.MULTILINE
+)
+LINK = re.compile(r'\]\((?!https?://)([^)#]+)[^)]*\)|src="([^"]+)"')
+
+
+def test_the_table_has_every_template() -> None:
+    rows = ROW.findall(README)
+    assert all(picture == name and text for picture, name, text in rows)
+    names = [name for _, name, _ in rows]
+    assert sorted(names) == sorted(file.stem for file in (ROOT / "workflows").glob("*.json"))
+
+
+def test_links_into_the_repository_lead_somewhere() -> None:
+    places = [one or other for one, other in LINK.findall(README)]
+    assert len(places) > 10
+    assert [place for place in places if not (ROOT / place).exists()] == []
+
+
+def test_every_node_is_named(pack: dict[str, type]) -> None:
+    for node in pack.values():
+        name = node.GET_SCHEMA().display_name.replace(" (Face2Diffusion)", "")
+        assert name in README, name
