@@ -8,6 +8,7 @@ import comfy.cldm.cldm
 import comfy.controlnet
 import comfy.model_base
 import comfy.ops
+import comfy.t2i_adapter.adapter
 import torch
 from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io
@@ -45,6 +46,15 @@ def tiny_controlnet(model: ModelPatcher, seed: int = 40) -> comfy.controlnet.Con
     network = comfy.cldm.cldm.ControlNet(**config)
     fill(network, seed)
     return comfy.controlnet.ControlNet(network, load_device=model.load_device)
+
+
+def t2i_adapter_network(channels: list[int], seed: int) -> torch.nn.Module:
+    """Return core's T2I-Adapter for a UNet of these channels, with random weights."""
+    network = comfy.t2i_adapter.adapter.Adapter(
+        cin=192, channels=channels, nums_rb=2, ksize=1, sk=True, use_conv=False, xl=False
+    )
+    fill(network, seed)
+    return network
 
 
 def inpaint_model(model: ModelPatcher) -> ModelPatcher:

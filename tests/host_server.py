@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import standin
@@ -9,10 +10,10 @@ from comfy_server import ComfyServer
 from host_pack import host_from_environment
 
 
-def test_server(base: Path) -> ComfyServer:
+def test_server(base: Path, arguments: Sequence[str] = ("--cpu",)) -> ComfyServer:
     """A server (not started yet; use `with`) whose base directory is `base`, with the stand-ins."""
     standin.place(standin.standin_models(), base / "models")
-    return ComfyServer(host_from_environment(), base)
+    return ComfyServer(host_from_environment(), base, arguments)
 
 
 test_server.__test__ = False  # a helper, not a test

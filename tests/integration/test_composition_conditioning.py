@@ -6,13 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import comfy.t2i_adapter.adapter
 import pytest
 import torch
 from comfy.model_patcher import ModelPatcher
 from composes import composes
 from composition import NEGATIVE, OTHER, PROMPT, Setting, random, unchanged
-from core_nodes import core_node, fill, run_core, tiny_controlnet
+from core_nodes import core_node, run_core, t2i_adapter_network, tiny_controlnet
 from host_pack import pack_module, run_node
 from safetensors.torch import save_file
 from sampling import cond
@@ -117,10 +116,7 @@ def test_residuals_reach_the_same_blocks(setting: Setting):
 @pytest.fixture(scope="module")
 def t2i_adapter(comfyui_base: Path) -> Iterator[Any]:
     """A T2I-Adapter of the tiny UNet's sizes, in a file, through core's loader."""
-    network = comfy.t2i_adapter.adapter.Adapter(
-        cin=192, channels=[32, 64, 128, 128], nums_rb=2, ksize=1, sk=True, use_conv=False, xl=False
-    )
-    fill(network, seed=42)
+    network = t2i_adapter_network([32, 64, 128, 128], seed=42)
     file = comfyui_base / "models" / "controlnet" / "composition_t2i.safetensors"
     file.parent.mkdir(parents=True, exist_ok=True)
     save_file(network.state_dict(), file)

@@ -1,0 +1,300 @@
+"""Well-known packs loaded beside this one, in a real server, with a graph of each.
+
+Nothing of them is kept here. FLASHFACE_COMMUNITY_PACKS names a folder with checkouts of all in
+PACKS and, where this Python lacks what they need, those modules in its subfolder `lib`
+(`pip install --no-deps --target lib ...`).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from comfy_server import ComfyServer
+from composes import composes
+from composition import random
+from core_nodes import t2i_adapter_network
+from host import PACK_NAME
+from host_pack import host_from_environment
+from host_server import test_server
+from PIL import Image
+from prompts import basic_prompt, pictures
+from safetensors.torch import load_file, save_file
+
+IPADAPTER, CONTROLNET, IMPACT = (
+    "ComfyUI_IPAdapter_plus",
+    "ComfyUI-Advanced-ControlNet",
+    "ComfyUI-Impact-Pack",
+)
+PACKS = (IPADAPTER, CONTROLNET, IMPACT)
+FOLDER = Path(os.environ.get("FLASHFACE_COMMUNITY_PACKS", ""))
+pytestmark = pytest.mark.skipif(
+    not os.environ.get("FLASHFACE_COMMUNITY_PACKS"),
+    reason=f"set FLASHFACE_COMMUNITY_PACKS to a folder with checkouts of {', '.join(PACKS)}",
+)
+
+SIDE = 128
+LAYERS = [32, 32, 64, 64, 128, 128, 128, 128, 128, 64, 64, 64, 32, 32, 32, 128]
+"""Channels of the stand-in UNet's text attention layers: encoder, decoder, middle."""
+
+Prompt = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def packs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
+    """A server with this pack and all others, and tiny files for them."""
+    base = tmp_path_factory.mktemp("packs")
+    arguments = ["--cpu", "--whitelist-custom-nodes", PACK_NAME, *PACKS]
+    running = test_server(base, arguments)
+    for name in PACKS:
+        skip = shutil.ignore_patterns(".git")
+        shutil.copytree(FOLDER / name, base / "custom_nodes" / name, ignore=skip)
+    place_files(base)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(FOLDER / "lib"))
+        with running:
+            yield running
+
+
+def place_files(base: Path) -> None:
+    """Write an IPAdapter of random weights, its image embeddings, and a T2I-Adapter."""
+    weights = {
+        "image_proj.proj.weight": random(4 * 768, 32, seed=120) * 0.2,
+        "image_proj.proj.bias": torch.zeros(4 * 768),
+        "image_proj.norm.weight": torch.ones(768),
+        "image_proj.norm.bias": torch.zeros(768),
+    }
+    for index, width in enumerate(LAYERS):
+        for seed, name in enumerate("kv"):
+            made = random(width, 768, seed=130 + 2 * index + seed)
+            weights[f"ip_adapter.{2 * index + 1}.to_{name}_ip.weight"] = made * 0.05
+    for folder in ("ipadapter", "controlnet"):
+        (base / "models" / folder).mkdir(parents=True, exist_ok=True)
+    save_file(weights, base / "models" / "ipadapter" / "tiny.safetensors")
+    for name, seed in (("positive", 121), ("negative", 122)):
+        torch.save(random(1, 32, seed=seed), base / "input" / f"{name}.ipadpt")
+    adapter = t2i_adapter_network([32, 64, 128, 128], seed=42)
+    save_file(adapter.state_dict(), base / "models" / "controlnet" / "t2i.safetensors")
+
+
+@pytest.fixture(scope="module")
+def photo(packs_server: ComfyServer, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A photo of a person in the server's input folder."""
+    from skimage import data
+
+    file = tmp_path_factory.mktemp("photo") / "astronaut.png"
+    Image.fromarray(data.astronaut()).save(file)
+    return packs_server.upload_image(file)
+
+
+@pytest.fixture
+def prompt(photo: str) -> Prompt:
+    """The basic prompt, which also saves its latent."""
+    made = basic_prompt(photo, SIDE, SIDE)
+    saved = {"samples": [node_of(made, "KSampler"), 0], "filename_prefix": "latent"}
+    made["latent"] = {"class_type": "SaveLatent", "inputs": saved}
+    return made
+
+
+def node_of(prompt: Prompt, kind: str) -> str:
+    """Return the id of the only node of a class."""
+    (found,) = (name for name, node in prompt.items() if node["class_type"] == kind)
+    return found
+
+
+def sampled(server: ComfyServer, prompt: Prompt) -> torch.Tensor:
+    """Run a prompt and return the latent that it saved, (1, 4, h, w)."""
+    folder = server.base / "output"
+    for old in folder.glob("*.latent"):
+        old.unlink()
+    server.queue(prompt, 300)
+    (file,) = folder.glob("*.latent")
+    return load_file(file)["latent_tensor"]
+
+
+def apart(one: torch.Tensor, two: torch.Tensor) -> float:
+    """Return the largest difference, relative to the largest value."""
+    return float((one - two).abs().max() / two.abs().max())
+
+
+def test_all_are_loaded_and_no_id_is_taken_twice(packs_server: ComfyServer, pack) -> None:
+    info = packs_server.object_info()
+    owners = {
+        name: node["python_module"].removeprefix("custom_nodes.") for name, node in info.items()
+    }
+    assert {name for name, owner in owners.items() if owner == PACK_NAME} == set(pack)
+    for name in PACKS:
+        assert name in owners.values(), f"{name} was not loaded:\n{packs_server.log_end()}"
+        for file in (FOLDER / name).rglob("*.py"):
+            text = file.read_text(encoding="utf-8", errors="replace")
+            taken = [node for node in pack if f'"{node}"' in text or f"'{node}'" in text]
+            assert not taken, f"{file} has {taken}"
+    assert "IMPORT FAILED" not in packs_server.log
+
+
+def with_ipadapter(prompt: Prompt, order: str, strength: float = 1.2) -> Prompt:
+    """Put IPAdapterEmbeds on the model, before ("fA") or after Apply FlashFace ("Af")."""
+    apply, loader = node_of(prompt, "FlashFaceApply"), node_of(prompt, "FlashFaceModelLoader")
+    prompt[apply]["inputs"]["strength"] = strength
+    prompt["adapter"] = {
+        "class_type": "IPAdapterModelLoader",
+        "inputs": {"ipadapter_file": "tiny.safetensors"},
+    }
+    for name in ("positive", "negative"):
+        embeds = {"embeds": f"{name}.ipadpt"}
+        prompt[name] = {"class_type": "IPAdapterLoadEmbeds", "inputs": embeds}
+    prompt["ipadapter"] = {
+        "class_type": "IPAdapterEmbeds",
+        "inputs": {
+            "model": [loader if order == "fA" else apply, 0],
+            "ipadapter": ["adapter", 0],
+            "pos_embed": ["positive", 0],
+            "neg_embed": ["negative", 0],
+            "weight": 0.8,
+            "weight_type": "linear",
+            "start_at": 0.0,
+            "end_at": 1.0,
+            "embeds_scaling": "V only",
+        },
+    }
+    after = apply if order == "fA" else node_of(prompt, "KSampler")
+    prompt[after]["inputs"]["model"] = ["ipadapter", 0]
+    return prompt
+
+
+@composes("IPAdapter_plus", note="the pack itself, by its embeds; in both orders of the nodes")
+def test_ipadapter_plus(packs_server: ComfyServer, photo: str, prompt: Prompt) -> None:
+    alone = sampled(packs_server, prompt)
+
+    def run(order: str, **options: float) -> torch.Tensor:
+        fresh = {name: {**node, "inputs": dict(node["inputs"])} for name, node in prompt.items()}
+        return sampled(packs_server, with_ipadapter(fresh, order, **options))
+
+    before, after = run("fA"), run("Af")
+    assert apart(before, after) < 1e-5
+    assert apart(alone, after) > 1e-3, "IPAdapter changed nothing"
+    assert apart(run("Af", strength=0.0), after) > 1e-3, "the reference changed nothing"
+
+
+def with_control(prompt: Prompt, advanced: bool) -> Prompt:
+    """Put a T2I-Adapter on both prompts, through the pack's nodes or core's."""
+    sampler = prompt[node_of(prompt, "KSampler")]["inputs"]
+    kinds = ("ACN_ControlNetLoaderAdvanced", "cnet", "ACN_AdvancedControlNetApply_v2")
+    if not advanced:
+        kinds = ("ControlNetLoader", "control_net_name", "ControlNetApplyAdvanced")
+    loader, name, apply = kinds
+    prompt["control"] = {"class_type": loader, "inputs": {name: "t2i.safetensors"}}
+    prompt["controlled"] = {
+        "class_type": apply,
+        "inputs": {
+            "positive": sampler["positive"],
+            "negative": sampler["negative"],
+            "control_net": ["control", 0],
+            "image": [node_of(prompt, "LoadImage"), 0],
+            "strength": 0.8,
+            "start_percent": 0.0,
+            "end_percent": 1.0,
+        },
+    }
+    sampler.update(positive=["controlled", 0], negative=["controlled", 1])
+    return prompt
+
+
+@composes("Advanced-ControlNet", note="the pack itself")
+@pytest.mark.parametrize("guided", [False, True])
+def test_advanced_controlnet(guided: bool, packs_server: ComfyServer, prompt: Prompt) -> None:
+    """Without keyframes and masks it is core's ControlNet; so it has to be beside FlashFace."""
+    if guided:
+        sampler = prompt[node_of(prompt, "KSampler")]["inputs"]
+        guidance = {"reference_guidance": 3.2, "launch_percent": 0.25, "rescale": 0.5}
+        guidance |= {"strength_before_launch": 0.85, "model": sampler["model"]}
+        prompt["guidance"] = {"class_type": "FlashFaceGuidance", "inputs": guidance}
+        sampler["model"] = ["guidance", 0]
+    alone = sampled(packs_server, prompt)
+    made = []
+    for advanced in (True, False):
+        fresh = {name: {**node, "inputs": dict(node["inputs"])} for name, node in prompt.items()}
+        made.append(sampled(packs_server, with_control(fresh, advanced)))
+    assert apart(*made) < 1e-5
+    assert apart(alone, made[0]) > 1e-3, "the ControlNet changed nothing"
+
+
+def with_detailer(prompt: Prompt, model: str) -> Prompt:
+    """Refine the place of the face region with Impact Pack's detailer and this node's MODEL."""
+    sampler = prompt[node_of(prompt, "KSampler")]["inputs"]
+    region = node_of(prompt, "FlashFaceRegion")
+    prompt["segs"] = {
+        "class_type": "MaskToSEGS",
+        "inputs": {
+            "mask": [region, 0],
+            "combined": True,
+            "crop_factor": 1.5,
+            "bbox_fill": True,
+            "drop_size": 1,
+            "contour_fill": False,
+        },
+    }
+    prompt["detailer"] = {
+        "class_type": "DetailerForEach",
+        "inputs": {
+            "image": [node_of(prompt, "VAEDecode"), 0],
+            "segs": ["segs", 0],
+            "model": [model, 0],
+            "clip": [node_of(prompt, "CLIPLoader"), 0],
+            "vae": [node_of(prompt, "VAELoader"), 0],
+            "positive": sampler["positive"],
+            "negative": sampler["negative"],
+            **{"guide_size": 128, "guide_size_for": True, "max_size": 128, "seed": 3, "steps": 2},
+            **{"cfg": 5.0, "sampler_name": "euler", "scheduler": "normal", "denoise": 0.6},
+            **{"feather": 0, "noise_mask": True, "force_inpaint": True, "wildcard": ""},
+            "cycle": 1,
+        },
+    }
+    prompt[node_of(prompt, "SaveImage")]["inputs"]["images"] = ["detailer", 0]
+    return prompt
+
+
+@composes(
+    "Impact Pack's detailers",
+    note="the pack itself; regions and masks of Apply count for the crop that a detailer samples",
+)
+def test_impact_pack(packs_server: ComfyServer, photo: str) -> None:
+    plain = basic_prompt(photo, SIDE, SIDE)
+    mask = {"mask": [node_of(plain, "FlashFaceRegion"), 0]}
+    plain["mask"] = {"class_type": "MaskToImage", "inputs": mask}
+    saved = {"images": ["mask", 0], "filename_prefix": "mask"}
+    plain["saved mask"] = {"class_type": "SaveImage", "inputs": saved}
+    entry = packs_server.queue(plain, 300)
+    (whole,) = pictures(packs_server, entry, plain)
+    (png,) = packs_server.images(entry, "saved mask")
+    inside = np.asarray(Image.open(io.BytesIO(png)).convert("L")) > 0
+    made = []
+    for kind in ("FlashFaceApply", "FlashFaceModelLoader"):
+        prompt = basic_prompt(photo, SIDE, SIDE)
+        prompt = with_detailer(prompt, node_of(prompt, kind))
+        made += pictures(packs_server, packs_server.queue(prompt, 300), prompt)
+    with_person, without = (picture.astype(int) for picture in made)
+    assert 0 < inside.mean() < 0.5
+    assert abs(with_person - whole)[inside].mean() > 2, "nothing was refined"
+    assert abs(with_person - without)[inside].mean() > 2, "the reference changed nothing"
+    rows, columns = np.nonzero(inside)
+    margin = len(set(rows)) // 4 + 1  # the detailer's crop is half as large again
+    outside = np.ones_like(inside)
+    outside[rows.min() - margin : rows.max() + margin, :][
+        :, columns.min() - margin : columns.max() + margin
+    ] = False
+    assert abs(with_person - whole)[outside].max() <= 1, "the picture has changed elsewhere"
+
+
+def test_the_server_says_nothing_bad(packs_server: ComfyServer) -> None:
+    """After all graphs: no error of this pack in the log."""
+    lines = [line for line in packs_server.log.splitlines() if "flashface" in line.lower()]
+    assert not [line for line in lines if "error" in line.lower() or "traceback" in line.lower()]
+    assert host_from_environment().version in packs_server.log
