@@ -40,6 +40,13 @@ def reference_blocks(sizes: Sizes) -> dict[str, int]:
     return blocks
 
 
+def feature_size(sizes: Sizes) -> float:
+    """Return how many numbers the features of a face have, per pixel of its latent."""
+    levels = [len(sizes.multipliers) - 1]  # the middle block's
+    levels += [level for _, level in _decoder_levels(sizes) if level < LEVELS_WITH_ATTENTION]
+    return sum(sizes.width * sizes.multipliers[level] / 4**level for level in levels)
+
+
 def expected_shapes(sizes: Sizes) -> dict[str, Shape]:
     """Return every name (see `keys`) that a checkpoint of these sizes holds, with its shape."""
     unet = dict(_unet(sizes))

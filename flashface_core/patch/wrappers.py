@@ -13,6 +13,7 @@ import comfy.conds
 import comfy.utils
 import torch
 
+from ..checkpoint.layout import feature_size
 from . import branches
 from .evaluation import CALL, EVALUATION, Call, Evaluation
 from .run import Run
@@ -37,13 +38,32 @@ def outer_sample(executor, noise, latent_image, sampler, sigmas, *args, **kwargs
 
 
 def prepare_sampling(executor, model, noise_shape, conds, *args, **kwargs):
-    """Scale the first memory estimate, made before the model's object patches are in place."""
+    """Scale the first memory estimate, made before the model's object patches are in place.
+
+    By the height: core estimates from the picture's area, for two branches.
+    """
+    state = state_of(model.model_options)
     wanted = model.object_patches.get("memory_usage_factor", model.model.memory_usage_factor)
-    guidance = state_of(model.model_options).guidance
-    branches_more = 1.5 if guidance and guidance.schedule.reference_guidance else 1.0
-    batch = noise_shape[0] * branches_more * wanted / model.model.memory_usage_factor
-    batch = max(noise_shape[0], math.ceil(batch - 1e-6))
-    return executor(model, torch.Size([batch, *noise_shape[1:]]), conds, *args, **kwargs)
+    scale = wanted / model.model.memory_usage_factor
+    if state.guidance and state.guidance.schedule.reference_guidance:
+        scale *= 1.5
+    *others, height, width = noise_shape
+    line = model.model.memory_required([2 * noise_shape[0], *others[1:], 1, width])
+    height = math.ceil(height * scale + _reference_memory(model, state) / line - 1e-6)
+    return executor(model, torch.Size([*others, height, width]), conds, *args, **kwargs)
+
+
+def _reference_memory(model, state: State) -> float:
+    """Bytes of all references' keys and values in one evaluation."""
+    if state.model is None:
+        return 0.0
+    pixels = sum(
+        identity.latents[:, 0].numel()
+        for applied in state.applied
+        for identity in applied.reference.identities
+    )
+    itemsize = torch.empty((), dtype=model.model.get_dtype_inference()).element_size()
+    return 2 * pixels * feature_size(state.model.sizes) * itemsize
 
 
 def predict_noise(executor, x, timestep, model_options=None, seed=None):
