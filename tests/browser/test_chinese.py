@@ -17,6 +17,7 @@ NAMES = """node => ({
   widgets: Object.fromEntries((node.widgets ?? []).map(widget => [widget.name, widget.label])),
   outputs: node.outputs.map(output => output.localized_name),
 })"""
+SELECT = "kind => app.canvas.selectNode(app.graph.nodes.find(node => node.type === kind))"
 SHOWN = f"() => Object.fromEntries(app.graph.nodes.map(node => [node.type, ({NAMES})(node)]))"
 
 
@@ -41,3 +42,16 @@ def test_nodes_show_chinese(open_page: Callable[..., Page]) -> None:
     drawn = " ".join(page.locator("[data-node-id]").all_inner_texts())
     for text in ("加载 FlashFace 模型", "每张图的人脸数", "参考引导"):
         assert text in drawn
+
+
+def test_the_help_page_is_chinese_with_its_picture(open_page: Callable[..., Page]) -> None:
+    page = open_page(language="zh-CN")
+    load_workflow(page, read_workflow("flashface_guided"))
+    page.evaluate(SELECT, "FlashFaceGuidance")
+    page.get_by_test_id("info-button").click()
+    shown = page.locator(".node-help-content")
+    shown.get_by_role("heading", name="FlashFace 引导").wait_for()
+    assert "越早越像本人" in shown.inner_text()
+    picture = shown.locator("img").first
+    picture.wait_for()
+    page.wait_for_function("picture => picture.naturalWidth > 300", arg=picture.element_handle())
