@@ -1,11 +1,10 @@
 """Guidance composes with caches, context windows, other UNets, and further nodes of its own."""
 
-import logging
 from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from composes import composes, does_not_compose
+from composes import composes
 from composition import (
     EARLY,
     EMPTY,
@@ -136,18 +135,3 @@ def test_two_applies_share_one_guidance(setting: Setting, record):
         error = worst_error(both, unchanged, cfg_guider, points(setting, [timestep]), ["AG", "GA"])
         record("two Applies, masks", error)
         assert error < BOUND
-
-
-@does_not_compose(
-    "NAG (Normalized Attention Guidance)",
-    note="with FlashFace Guidance: a warning says to remove it or set reference_guidance to 0",
-)
-def test_nag_cannot_compose_and_says_so(setting: Setting, caplog):
-    def patch(model):
-        return run_core("nag.NAGuidance", model=model, nag_scale=5.0, nag_alpha=0.5, nag_tau=1.5)
-
-    with caplog.at_level(logging.WARNING):
-        at = points(setting, [LATE, 300])
-        found = noise_predictions(cfg_guider(setting.guided(patch)), at)
-    assert torch.isfinite(found).all()
-    assert ["NAG" in record.message for record in caplog.records] == [True]
