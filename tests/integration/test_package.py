@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import urllib.request
@@ -80,6 +81,14 @@ def test_every_template_is_offered_with_its_thumbnail(clean_server: ComfyServer)
     assert sorted(names) == sorted(file.stem for file in files if file.suffix == ".json")
     for name in names:
         assert get(clean_server, f"/api/workflow_templates/{FOLDER}/{name}.jpg")[:2] == b"\xff\xd8"
+
+
+def test_the_front_end_loads_every_script(clean_server: ComfyServer) -> None:
+    scripts = [Path(name).name for name in archive_files() if re.fullmatch(r"web/\w+\.js", name)]
+    offered = clean_server.get("/extensions")
+    assert {f"/extensions/{FOLDER}/{name}" for name in scripts} <= set(offered)
+    for name in scripts:
+        assert get(clean_server, f"/extensions/{FOLDER}/{name}")
 
 
 def test_a_prompt_runs(clean_server: ComfyServer) -> None:
