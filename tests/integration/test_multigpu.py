@@ -134,7 +134,7 @@ def test_weights_of_a_deep_clones_adapter_are_its_own(setting, patches):
 
 
 @pytest.mark.parametrize("order", ["apply first", "work units first"])
-@pytest.mark.parametrize("name", ["one person", "guided", "two people in masks, guided"])
+@pytest.mark.parametrize("name", ["one person", "two people in masks, guided"])
 def test_work_units_share_a_step(name, order, setting, patches, ran):
     """Both devices take part, each with its own networks, and the picture is the same."""
     patch = patches[name]

@@ -73,8 +73,10 @@ PLACES: dict[str, tuple[Callable[[Setting], torch.nn.Module], int]] = {
 }
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("unload", [True, False], ids=["unloaded after it", "still loaded"])
+@pytest.mark.parametrize(
+    ("place", "unload"),
+    [(place, True) for place in PLACES] + [("in ReferenceNet", False), ("in the UNet", False)],
+)
 def test_the_next_run_is_as_from_a_fresh_start(place, unload, setting, applied, reference):
     expected = picture(applied)
     reference.identities[0].features.__init__()

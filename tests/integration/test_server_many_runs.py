@@ -77,7 +77,7 @@ def test_another_photo_negative_or_schedule_runs_it(counting, prompt):
 
 
 def test_memory_does_not_grow(counting, prompt):
-    """Seeds and strengths change with every run, faces with every fourth."""
+    """Seeds and strengths change with every run, faces with every eighth."""
     small = changed(prompt, KSampler={"steps": 1}, FlashFaceCropFaces={"size": 64})
     process, used = psutil.Process(counting.pid), {}
 
@@ -97,7 +97,7 @@ def variant(prompt: Prompt, index: int) -> Prompt:
     """Return a prompt with the photo, strength and seed of a run."""
     return changed(
         prompt,
-        LoadImage={"image": PHOTOS[index // 4 % 2]},
+        LoadImage={"image": PHOTOS[index // 8 % 2]},
         FlashFaceApply={"strength": 0.5 + index % 7 / 10},
         FlashFaceRegion={"x1": 0.1 + index % 3 / 10},
         KSampler={"seed": index},
