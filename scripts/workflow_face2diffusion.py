@@ -59,7 +59,7 @@ scars, details. Here one photo feeds both.
 detector that you have.
 2. **Reference photos**: load a photo. One preview shows FlashFace's crop, one the aligned face.
 3. **Prompt**: write *f l* where the person should be.
-4. **Where the face goes**: the box is in shares of the picture, 0 to 1.
+4. **Where the face goes**: drag the box, or set its numbers: shares of the picture, 0 to 1.
 5. **Picture**: press Run.
 
 **To compare them**

@@ -33,7 +33,7 @@ FlashFace looks at the face in a photo while it paints what the prompt says.
 1. **Models**: choose your three files.
 2. **Reference photos**: load a photo of the person. The preview shows the face that was found.
 3. **Prompt**: say what to paint. Always give the age, like *young woman* or *old man*.
-4. **Where the face goes**: the box is in shares of the picture, 0 to 1.
+4. **Where the face goes**: drag the box, or set its numbers: shares of the picture, 0 to 1.
 5. **Picture**: press Run.
 
 For more likeness and better prompt following use the template *flashface_guided*.
@@ -50,7 +50,7 @@ KSampler, the person by *reference_guidance*, each by its own scale.
 1. **Models**: choose your three files.
 2. **Reference photos**: load a photo of the person. The preview shows the face that was found.
 3. **Prompt**: say what to paint. Always give the age, like *young woman* or *old man*.
-4. **Where the face goes**: the box is in shares of the picture, 0 to 1.
+4. **Where the face goes**: drag the box, or set its numbers: shares of the picture, 0 to 1.
 5. **Picture**: press Run. After a quarter of the steps (*launch_percent*) the reference \
 guidance starts, and each step takes half as long again.
 
@@ -80,5 +80,37 @@ in words that leave no doubt.
 *reference_guidance* there; Apply FlashFace's own strength is not used with a schedule
 - the age does not change: lower them
 - only one age wanted: right-click the other Save Image nodes and choose Bypass
+
+{FILES}"""
+
+DRAWN = f"""\
+# Draw where the face goes, and how strongly it counts when
+
+The same as *flashface_guided*, with the mouse: a box for the face, and curves over the course of \
+the sampling, from the first step (left) to the last (right).
+
+1. **Models**: choose your three files.
+2. **Reference photos**: load a photo of the person. The preview shows the face that was found.
+3. **Prompt**: say what to paint. Always give the age, like *young woman* or *old man*.
+4. **Where the face goes**: drag the box in *Create Bounding Boxes*. *Face Region* shows it.
+5. **How strongly, and when**: drag the points of the curves; click for a new point, Ctrl+click \
+removes one. They are factors, 0 to 1, on the numbers of *FlashFace Schedule*, which draws the \
+result.
+6. **Picture**: press Run.
+
+**If there is no editor**
+
+- *Node 2.0 only* stands in the place of an editor: turn on *Nodes 2.0* in the menu behind the \
+logo. The box can be drawn in *Face Region* as well.
+- *Create Bounding Boxes* is red: it came with ComfyUI 0.27. Delete it, and draw in *Face \
+Region*, or set its *x1* to *y2*.
+- *Curve Editor* is red: it is newer than ComfyUI 0.18. Delete both: the numbers and presets of \
+*FlashFace Schedule* need no curves.
+
+**What the curves do**
+
+- strength low at the start: the prompt decides on the composition, the person on the details
+- strength low at the end: fewer details of the photo, such as a beard or make-up
+- guidance 0 for a while: these steps cost two predictions instead of three
 
 {FILES}"""

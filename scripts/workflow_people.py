@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from workflow_notes import FILES, HELP
-from workflow_studio import FILE, NARROW, WIDE, WOMAN, Studio, in_rows
+from workflow_studio import FILE, NARROW, WIDE, WOMAN, Studio, face_box, in_rows
 
 # Two people need width: 3:2 in as many pixels as FlashFace was made for.
 SIZE: dict[str, Any] = {"width": 960, "height": 640}
@@ -29,20 +29,20 @@ them apart: the first person may be seen in the left half only, the second in th
 2. **Reference photos**: one photo of each person.
 3. **Prompt**: name both people, with their ages, from left to right.
 4. **Where the faces go**: draw one box for each face in *Create Bounding Boxes*. Drag a box or \
-its edges; drag beside it for a new one; Delete removes it.
+its edges; drag beside it for a new one; Delete removes it. *Both faces* shows the result.
 5. **Picture**: press Run.
 
-**If you cannot draw**
+**If there is no editor**
 
-- *Node 2.0 only* stands in the place of the boxes: turn on *Nodes 2.0* in the menu behind the \
-logo. The boxes count in any case.
+- *Node 2.0 only* stands in the place of the boxes: draw them in *Both faces*, or turn on \
+*Nodes 2.0* in the menu behind the logo.
 - *Create Bounding Boxes* is red: it came with ComfyUI 0.27. Delete it, give each person a *Face \
-Region* of their own, and set *x1* to *y2* there: shares of the picture, 0 to 1.
+Region* of their own, and draw there or set *x1* to *y2*: shares of the picture, 0 to 1.
 
 **To change more**
 
-- another size: the same *width* and *height* in *Create Bounding Boxes*, the three *Face Region* \
-and *Empty Latent Image*
+- another size: the same *width* and *height* in the three *Face Region* and *Empty Latent \
+Image*. *Create Bounding Boxes* follows.
 - the people stand elsewhere: change the halves, too. What both masks cover, both people share.
 - a third person: copy photo, crop, reference, mask and *Apply FlashFace*, and chain the *model*
 - keep each face wider than 1/7 of the picture
@@ -60,7 +60,7 @@ Reference Faces* all count alike; *Combine References* says how much each refere
 2. **Reference photos**: two good photos, and a third one, such as another age, another \
 hairstyle or another person to mix in. *weight_1* and *weight_2* usually add up to 1.
 3. **Prompt**: say what to paint. Always give the age, like *young woman* or *old man*.
-4. **Where the face goes**: the box is in shares of the picture, 0 to 1.
+4. **Where the face goes**: drag the box, or set its numbers: shares of the picture, 0 to 1.
 5. **Picture**: press Run.
 
 **To change more**
@@ -83,7 +83,7 @@ The first run paints a picture from photos and keeps the person as one small fil
 1. **Models**: choose your three files.
 2. **Reference photos**: load a photo. *Save Reference* gives the person a name.
 3. **Prompt**: say what to paint. Always give the age, like *young woman* or *old man*.
-4. **Where the face goes**: the box is in shares of the picture, 0 to 1.
+4. **Where the face goes**: drag the box, or set its numbers: shares of the picture, 0 to 1.
 5. **The saved person**: not connected yet.
 6. **Picture**: press Run.
 
@@ -98,12 +98,6 @@ and the negative prompt of the day it was saved: treat it like a photo of the pe
 
 {HELP}
 {FILES}"""
-
-
-def face_box(x: int, y: int, side: int) -> dict[str, Any]:
-    """A box as Create Bounding Boxes keeps it, in pixels."""
-    metadata = {"type": "obj", "text": "", "desc": "", "palette": []}
-    return {"x": x, "y": y, "width": side, "height": side, "metadata": metadata}
 
 
 def two_people(g: Studio) -> Studio:

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 THUMBNAIL, README_WIDTH, MARGIN = (800, 500), 1400, 20
 BACKGROUND = (31, 31, 31)
+EDITORS = {"CreateBoundingBoxes", "CurveEditor"}  # drawn in Nodes 2.0, which these need
 # Only the graph: none of the front end's bars, buttons and messages over it.
-HIDE = """#graph-canvas-container > :not(canvas):not(.isolate), .no-drag, .p-toast,
+HIDE = """#graph-canvas-container > :not(canvas, .isolate, [data-testid=transform-pane]), .no-drag, .p-toast,
 .comfyui-body > :not(#graph-canvas-container) { display: none !important }"""
 # The frame around all nodes and groups; the canvas moves so that it begins in the corner.
 PLACE = """margin => {
@@ -110,8 +111,10 @@ def draw(server: ComfyServer, base: Path, names: list[str]) -> None:
         for file in sorted((PACK / "workflows").glob("*.json")):
             if names and file.stem not in names:
                 continue
-            page = open_comfyui(running, server.url)
-            load_workflow(page, json.loads(file.read_text(encoding="utf-8")))
+            workflow = json.loads(file.read_text(encoding="utf-8"))
+            modern = not EDITORS.isdisjoint(node["type"] for node in workflow["nodes"])
+            page = open_comfyui(running, server.url, modern=modern)
+            load_workflow(page, workflow)
             save_thumbnail(draw_graph(page), file.with_suffix(".jpg"))
             say(str(file.with_suffix(".jpg").relative_to(PACK)))
             page.close()

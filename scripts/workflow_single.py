@@ -1,12 +1,12 @@
-"""Example workflows of one person in new pictures: basic, guided, age."""
+"""Example workflows of one person in new pictures: basic, guided, age, drawn."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from workflow_graph import PAD
-from workflow_notes import AGE, BASIC, GUIDED
-from workflow_studio import NARROW, NEGATIVE, WIDE, WOMAN, Studio
+from workflow_graph import PAD, Json
+from workflow_notes import AGE, BASIC, DRAWN, GUIDED
+from workflow_studio import NARROW, NEGATIVE, WIDE, WOMAN, Studio, face_box, in_rows
 
 # The numbers of the preset "change age": they are not read, but what a node shows should be true.
 AGE_SETTINGS: dict[str, Any] = {"strength": 0.9, "reference_guidance": 2.5}
@@ -14,6 +14,17 @@ AGES = {
     "child": "photo of a little girl, 6 years old, on a swing in a park, smiling, upper body",
     "adult": "photo of a young woman, 30 years old, in a cafe, smiling, upper body",
     "elder": "photo of a very old woman, 80 years old, grey hair, wrinkles, smiling, upper body",
+}
+
+
+def _curve(*points: list[float]) -> Json:
+    return {"points": list(points), "interpolation": "monotone_cubic"}
+
+
+# Factors 0 to 1 from the first step (left) to the last.
+CURVES: dict[str, Json] = {
+    "Strength": _curve([0.0, 0.8], [0.3, 1.0], [1.0, 1.0]),
+    "Guidance": _curve([0.0, 1.0], [0.7, 1.0], [1.0, 0.6]),
 }
 
 
@@ -77,4 +88,38 @@ def age(g: Studio) -> Studio:
     g.group("2. Reference photos", 0, below, [photo], [faces], [reference])
     steering = [[applied, schedule], [model, latent]]
     g.group("5. Pictures", row[-1].right, 0, *steering, samplers, saved)
+    return g
+
+
+def drawn(g: Studio) -> Studio:
+    """The region and the schedule drawn with the mouse."""
+    note = g.note("What to change", DRAWN, (WIDE, 1000))
+    flashface, clip, vae = g.loaders()
+    prompts = g.prompts(clip, WOMAN)
+    person = g.reference(vae, prompts[1])
+    boxes = g.node(
+        *("CreateBoundingBoxes", (WIDE + 2 * PAD, 780), "Draw the face's box"),
+        width=768,
+        height=768,
+        editor_state=[face_box(256, 128, 256)],
+    )
+    region = g.region(500, None, bboxes=boxes["bboxes"])
+    curves = [
+        g.node("CurveEditor", (NARROW, 380), f"{what} over the steps", curve=curve)
+        for what, curve in CURVES.items()
+    ]
+    schedule = g.node(
+        *("FlashFaceSchedule", (WIDE, 460)),
+        strength_curve=curves[0]["curve"],
+        guidance_curve=curves[1]["curve"],
+    )
+    applied = g.apply(flashface, person[-1], region, 1.2)
+    model = g.guidance(applied, schedule=schedule["schedule"])
+    latent = g.size()
+    sampled, decoded = g.picture(model, prompts, latent, vae, steps=35, cfg=7.5)
+    saved = g.save(decoded, "drawn", (WIDE, 480))
+    right = g.left_side(note, [[flashface, clip, vae]], prompts, *in_rows(person))
+    four = g.group("4. Where the face goes", right, 0, [boxes], [region])
+    five = g.group("5. How strongly, and when", four.right, 0, curves, [schedule, applied])
+    g.group("6. Picture", five.right, 0, [model, latent, sampled], [decoded, saved])
     return g

@@ -164,3 +164,9 @@ def in_rows(*rows: tuple[Node, ...]) -> list[list[Node]]:
         for node in row:
             node.size = (node.size[0], height)
     return [list(column) for column in zip(*rows, strict=True)]
+
+
+def face_box(x: int, y: int, side: int) -> dict[str, Any]:
+    """A box as Create Bounding Boxes keeps it, in pixels."""
+    metadata = {"type": "obj", "text": "", "desc": "", "palette": []}
+    return {"x": x, "y": y, "width": side, "height": side, "metadata": metadata}
