@@ -8,6 +8,7 @@ import json
 import math
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -85,7 +86,8 @@ def full(pack, run_node, comfyui_base: Path):
     assert {p.dtype for p in model.model.diffusion_model.parameters()} == {torch.float16}
     yield FullSize(model, flashface)
     memory.unload_all_models()
-    file.unlink()
+    with suppress(PermissionError):  # Windows keeps a file that is still mapped
+        file.unlink()
 
 
 @dataclass
