@@ -29,8 +29,8 @@ THUMBNAIL, README_WIDTH, MARGIN = (800, 500), 1400, 20
 BACKGROUND = (31, 31, 31)
 EDITORS = {"CreateBoundingBoxes", "CurveEditor"}  # drawn in Nodes 2.0, which these need
 # Only the graph: none of the front end's bars, buttons and messages over it.
-HIDE = """#graph-canvas-container > :not(canvas, .isolate, [data-testid=transform-pane]), .no-drag, .p-toast,
-.comfyui-body > :not(#graph-canvas-container) { display: none !important }"""
+HIDE = """#graph-canvas-container > :not(canvas, .isolate, [data-testid=transform-pane]),
+.no-drag, .p-toast, .comfyui-body > :not(#graph-canvas-container) { display: none !important }"""
 # The frame around all nodes and groups; the canvas moves so that it begins in the corner.
 PLACE = """margin => {
   const boxes = [
