@@ -15,8 +15,9 @@ sys.path.append(str(Path(__file__).parent.parent / "parity"))
 import comfy.model_management
 import goldens
 from comfy.model_patcher import ModelPatcher
-from composition import PROMPT, Setting, random
+from composition import PROMPT, Setting, random, unchanged
 from host_pack import pack_module
+from written_down import ksampler, written
 
 collect_ignore = [] if hasattr(ModelPatcher, "deepclone_multigpu") else ["test_multigpu.py"]
 """ComfyUI 0.18 has no work units."""
@@ -35,6 +36,12 @@ def setting(pack, run_node, comfyui_base: Path) -> Setting:
     make_reference = pack_module("flashface_core.reference").make_reference
     reference = make_reference(random(2, 4, 8, 8, seed=20), PROMPT, 4)
     return Setting(model, flashface, reference, pack, run_node)
+
+
+@pytest.fixture(scope="session")
+def plain(setting: Setting) -> torch.Tensor:
+    """What KSampler makes with the reference term alone, and nothing else."""
+    return written(setting, unchanged, ksampler, guided=False)
 
 
 @pytest.fixture

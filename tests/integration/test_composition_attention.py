@@ -12,12 +12,12 @@ import torch
 from comfy.ldm.modules.attention import optimized_attention
 from comfy.model_patcher import ModelPatcher
 from composes import composes
-from composition import NEGATIVE, PROMPT, Setting, random, unchanged
+from composition import NEGATIVE, PROMPT, Setting, random
 from core_nodes import core_node, run_core, tiny_controlnet
 from host_pack import run_node
 from sampling import cond
 from torch import Tensor
-from written_down import GUIDED_ORDERS, ksampler, with_flashface, written
+from written_down import GUIDED_ORDERS, ksampler, with_flashface
 
 BOUND = 1e-5
 ORDERS = ("fA", "Af", *GUIDED_ORDERS)
@@ -26,12 +26,6 @@ TOKENS = random(2, 4, 64, seed=100)
 
 WIDTHS = {("input", 4): 64, ("middle", 0): 128, ("output", 5): 128, ("output", 9): 32}
 """Channels of some blocks of the tiny UNet, of its encoder and of its decoder."""
-
-
-@pytest.fixture(scope="module")
-def plain(setting: Setting) -> Tensor:
-    """What is sampled with Apply alone."""
-    return written(setting, unchanged, ksampler, guided=False)
 
 
 def tokens_of(rows: int, options: dict[str, Any]) -> Tensor:

@@ -31,12 +31,6 @@ def conditioned(positive: list, negative: list | None = None) -> Conditioned:
     return lambda model: ksampler(model, positive=positive, negative=negative)
 
 
-@pytest.fixture(scope="module")
-def plain(setting: Setting) -> Tensor:
-    """What is sampled with Apply alone and the plain prompts."""
-    return written(setting, unchanged, ksampler, guided=False)
-
-
 def controlled(control: Any, positive: list, negative: list, **options: Any) -> list:
     """Return positive and negative through ControlNetApplyAdvanced."""
     given = {"strength": 0.8, "start_percent": 0.0, "end_percent": 1.0, "image": PICTURE}
