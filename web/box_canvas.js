@@ -3,6 +3,7 @@
 //
 //   source.size()          [width, height] of the picture, in any unit: its aspect ratio counts
 //   source.backdrop()      an image to show darkened, or null
+//   source.result()        an image to show instead of all this, or null
 //   source.boxes()         [[x1, y1, x2, y2], ...] in shares of the picture
 //   source.filled(box)     the part of the picture that counts for a box, in shares
 //   source.square()        whether what is drawn is kept square
@@ -39,6 +40,15 @@ export function createBoxCanvas(source) {
     canvas.height = Math.max(1, canvas.clientHeight * ratio);
     const pen = canvas.getContext("2d");
     pen.scale(ratio, ratio);
+    const result = source.result();
+    if (result) {
+      const scale = Math.min(
+        canvas.clientWidth / result.naturalWidth, canvas.clientHeight / result.naturalHeight,
+      );
+      const [w, h] = [result.naturalWidth * scale, result.naturalHeight * scale];
+      pen.drawImage(result, (canvas.clientWidth - w) / 2, (canvas.clientHeight - h) / 2, w, h);
+      return;
+    }
     const [left, top, width, height] = frame();
     pen.fillStyle = COLORS.picture;
     pen.fillRect(left, top, width, height);

@@ -4,6 +4,7 @@
 // nothing of this. With boxes from Create Bounding Boxes it shows those; where that node has no
 // editor of its own (it needs Nodes 2.0), they are drawn here. That node's canvas follows the
 // width and height given here, so that its boxes are pixels of the same picture.
+import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { createBoxCanvas } from "./box_canvas.js";
 
@@ -12,6 +13,7 @@ const BOXES = "CreateBoundingBoxes";
 const CORNERS = ["x1", "y1", "x2", "y2"];
 const STEP = 16; // of width and height of Create Bounding Boxes
 const HEIGHT = 150;
+const PATIENCE = 400; // ms
 
 const widgetOf = (node, name) => node?.widgets?.find((widget) => widget.name === name);
 const valueOf = (node, name) => widgetOf(node, name)?.value;
@@ -37,10 +39,31 @@ function editorOf(node) {
   return source?.comfyClass === BOXES ? source : null;
 }
 
-function backdropOf(node) {
-  const picture = (inputNode(node, "image") ?? inputNode(editorOf(node) ?? node, "background"))
-    ?.imgs?.[0];
+// The picture that a node shows, once it is loaded, or null. `kept` holds it by its address.
+function shownBy(node, kept) {
+  const made = node && app.nodeOutputs?.[node.id]?.images?.[0];
+  const picture = node?.imgs?.[0] ?? (made && load(made, kept));
   return picture?.complete && picture.naturalWidth ? picture : null;
+}
+
+function load(made, kept) {
+  const address = api.apiURL(`/view?${new URLSearchParams(made)}`);
+  if (kept.address !== address) {
+    kept.address = address;
+    kept.picture = new Image();
+    kept.picture.src = address;
+  }
+  return kept.picture;
+}
+
+function backdropOf(node) {
+  const linked = inputNode(node, "image") ?? inputNode(editorOf(node) ?? node, "background");
+  return shownBy(linked, (node.faceBackdrop ??= {}));
+}
+
+// Boxes of other nodes are known when they have run: then the preview of that run is shown.
+function resultOf(node) {
+  return editorOf(node) === null ? shownBy(node, (node.faceResult ??= {})) : null;
 }
 
 // Boxes of Create Bounding Boxes as shares of its picture.
@@ -84,6 +107,7 @@ function sourceOf(node) {
       return [valueOf(node, "width") || 1, valueOf(node, "height") || 1];
     },
     backdrop: () => backdropOf(node),
+    result: () => resultOf(node),
     boxes() {
       const editor = editorOf(node);
       if (editor) return editorBoxes(editor);
@@ -147,6 +171,14 @@ function addCanvas(node) {
     after(node, name, () => setTimeout(update));
   }
   node.redrawFaceBoxes = redraw;
+  // Pictures of other nodes arrive without notice.
+  let shown = "";
+  const timer = setInterval(() => {
+    const now = [backdropOf(node)?.src, resultOf(node)?.src].join();
+    if (now !== shown) redraw();
+    shown = now;
+  }, PATIENCE);
+  after(node, "onRemoved", () => clearInterval(timer));
   hidePreview(node);
 }
 
