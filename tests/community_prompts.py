@@ -41,9 +41,20 @@ def node_of(prompt: Prompt, kind: str) -> str:
     return found
 
 
+def with_guidance(prompt: Prompt) -> Prompt:
+    """Put FlashFace Guidance before the sampler."""
+    sampler = prompt[node_of(prompt, "KSampler")]["inputs"]
+    guidance = {"reference_guidance": 3.2, "launch_percent": 0.25, "rescale": 0.5}
+    guidance |= {"strength_before_launch": 0.85, "model": sampler["model"]}
+    prompt["guidance"] = {"class_type": "FlashFaceGuidance", "inputs": guidance}
+    sampler["model"] = ["guidance", 0]
+    return prompt
+
+
 def with_ipadapter(prompt: Prompt, order: str, strength: float = 1.2) -> Prompt:
-    """Put IPAdapterEmbeds on the model, before ("fA") or after Apply FlashFace ("Af")."""
-    apply, loader = node_of(prompt, "FlashFaceApply"), node_of(prompt, "FlashFaceModelLoader")
+    """Put IPAdapterEmbeds on the model, before Apply FlashFace ("fA") or last ("Af")."""
+    apply = node_of(prompt, "FlashFaceApply")
+    after = apply if order == "fA" else node_of(prompt, "KSampler")
     prompt[apply]["inputs"]["strength"] = strength
     prompt["adapter"] = {
         "class_type": "IPAdapterModelLoader",
@@ -55,7 +66,7 @@ def with_ipadapter(prompt: Prompt, order: str, strength: float = 1.2) -> Prompt:
     prompt["ipadapter"] = {
         "class_type": "IPAdapterEmbeds",
         "inputs": {
-            "model": [loader if order == "fA" else apply, 0],
+            "model": prompt[after]["inputs"]["model"],
             "ipadapter": ["adapter", 0],
             "pos_embed": ["positive", 0],
             "neg_embed": ["negative", 0],
@@ -66,7 +77,6 @@ def with_ipadapter(prompt: Prompt, order: str, strength: float = 1.2) -> Prompt:
             "embeds_scaling": "V only",
         },
     }
-    after = apply if order == "fA" else node_of(prompt, "KSampler")
     prompt[after]["inputs"]["model"] = ["ipadapter", 0]
     return prompt
 

@@ -17,7 +17,14 @@ import numpy as np
 import pytest
 import torch
 from comfy_server import ComfyServer
-from community_prompts import node_of, place_files, with_control, with_detailer, with_ipadapter
+from community_prompts import (
+    node_of,
+    place_files,
+    with_control,
+    with_detailer,
+    with_guidance,
+    with_ipadapter,
+)
 from composes import composes
 from host import PACK_NAME
 from host_pack import host_from_environment
@@ -107,7 +114,10 @@ def test_all_are_loaded_and_no_id_is_taken_twice(packs_server: ComfyServer, pack
 
 
 @composes("IPAdapter_plus", note="the pack itself, by its embeds; in both orders of the nodes")
-def test_ipadapter_plus(packs_server: ComfyServer, photo: str, prompt: Prompt) -> None:
+@pytest.mark.parametrize("guided", [False, True])
+def test_ipadapter_plus(guided: bool, packs_server: ComfyServer, prompt: Prompt) -> None:
+    if guided:
+        prompt = with_guidance(prompt)
     alone = sampled(packs_server, prompt)
 
     def run(order: str, **options: float) -> torch.Tensor:
@@ -125,11 +135,7 @@ def test_ipadapter_plus(packs_server: ComfyServer, photo: str, prompt: Prompt) -
 def test_advanced_controlnet(guided: bool, packs_server: ComfyServer, prompt: Prompt) -> None:
     """Without keyframes and masks it is core's ControlNet; so it has to be beside FlashFace."""
     if guided:
-        sampler = prompt[node_of(prompt, "KSampler")]["inputs"]
-        guidance = {"reference_guidance": 3.2, "launch_percent": 0.25, "rescale": 0.5}
-        guidance |= {"strength_before_launch": 0.85, "model": sampler["model"]}
-        prompt["guidance"] = {"class_type": "FlashFaceGuidance", "inputs": guidance}
-        sampler["model"] = ["guidance", 0]
+        prompt = with_guidance(prompt)
     alone = sampled(packs_server, prompt)
     made = []
     for advanced in (True, False):
