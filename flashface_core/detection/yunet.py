@@ -12,6 +12,8 @@ from ..boxes import Box
 from .base import DetectorUnavailable, Face, Picture, as_pil
 from .frame import NMS, WEAKEST, detect_in_frames
 
+PER_CELL = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}  # numbers that the network gives
+
 
 class YuNetDetector:
     """face_detection_yunet of OpenCV's model zoo (MIT licence)."""
@@ -25,6 +27,7 @@ class YuNetDetector:
         try:
             # by content: OpenCV on Windows opens no path beyond ASCII
             content = np.frombuffer(path.read_bytes(), np.uint8)
+            _check_outputs(self._cv2, content, size)
             self._net = self._cv2.FaceDetectorYN.create(
                 "onnx", content, np.empty(0, np.uint8), (size, size), WEAKEST, NMS, 5000
             )
@@ -49,6 +52,23 @@ class YuNetDetector:
         except self._cv2.error as error:
             raise _broken(self.path, error) from error
         return [] if rows is None else [_face(row) for row in np.asarray(rows).tolist()]
+
+
+def _check_outputs(cv2: Any, content: np.ndarray, size: int) -> None:
+    """Raise ValueError for a network whose outputs do not grow with its input.
+
+    FaceDetectorYN reads as many numbers as its input size asks for, beyond the end of outputs that
+    have fewer: nonsense, or the end of the process.
+    """
+    net = cv2.dnn.readNetFromONNX(content)
+    names = net.getUnconnectedOutLayersNames()
+    net.setInput(cv2.dnn.blobFromImage(np.zeros((size, size, 3), np.uint8)))
+    for name, output in zip(names, net.forward(names), strict=True):
+        kind, _, stride = name.partition("_")
+        if kind in PER_CELL and stride.isdigit():
+            expected = (size // int(stride)) ** 2 * PER_CELL[kind]
+            if output.size != expected:
+                raise ValueError(f"its output {name} does not fit {size} x {size}")
 
 
 def _face(row: list[float]) -> Face:

@@ -9,6 +9,7 @@ import model_files
 import numpy as np
 import pytest
 import skimage.data
+import standin_detector
 from model_files import POINTS, REACH, SCORE
 from PIL import Image
 
@@ -181,6 +182,16 @@ def test_a_damaged_file_is_passed_over_for_another(
     assert len(load_detector(name, Settings(folders(tmp_path))).detect(scene())) == 3
     assert [r.levelname for r in caplog.records] == ["WARNING"]
     assert "Passed over for " in caplog.text
+
+
+def test_a_yunet_that_cannot_grow_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "face_detection/face_detection_yunet_2023mar.onnx"
+    standin_detector.make_detector(path)  # its outputs are those of 640 x 640 at any size
+    assert load_detector("yunet", Settings(folders(tmp_path), size=640)).name == "yunet"
+    with pytest.raises(
+        DetectorUnavailable, match="does not fit 1280 x 1280.*detection_size to 640"
+    ):
+        load_detector("yunet", Settings(folders(tmp_path), size=1280))
 
 
 def test_the_fingerprint_follows_the_files(tmp_path: Path) -> None:
