@@ -189,7 +189,7 @@ def test_a_yunet_that_cannot_grow_is_refused(tmp_path: Path) -> None:
     standin_detector.make_detector(path)  # its outputs are those of 640 x 640 at any size
     assert load_detector("yunet", Settings(folders(tmp_path), size=640)).name == "yunet"
     with pytest.raises(
-        DetectorUnavailable, match="does not fit 1280 x 1280.*detection_size to 640"
+        DetectorUnavailable, match=r"does not fit 1280 x 1280.*detection_size to 640"
     ):
         load_detector("yunet", Settings(folders(tmp_path), size=1280))
 
