@@ -5,29 +5,28 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 
-@dataclass(frozen=True)
-class Cost:
-    """seconds: of the wall clock. memory: bytes beyond what was in use before."""
-
-    seconds: float
-    memory: int
-
-
-def cost(function: Callable[[], Any]) -> Cost:
-    """Run a function once; memory is CUDA's own count where there is CUDA, else the process's."""
+def seconds(function: Callable[[], Any]) -> float:
+    """Run a function once, to the end of what it gave the GPU to do."""
     import torch
 
-    with CudaMemory() if torch.cuda.is_available() else ProcessMemory() as memory:
-        start = time.perf_counter()
+    start = time.perf_counter()
+    function()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def peak_memory(function: Callable[[], Any]) -> int:
+    """Return the most bytes of tensors that a function holds at once, beyond what there was."""
+    import torch
+    from memory_meter import MemoryMeter
+
+    with CudaMemory() if torch.cuda.is_available() else MemoryMeter() as memory:
         function()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        seconds = time.perf_counter() - start
-    return Cost(seconds, memory.peak)
+    return memory.peak
 
 
 def operations(function: Callable[[], Any]) -> int:

@@ -106,30 +106,27 @@ def measure_load(file: str, dtype: str) -> None:
 
 def report_steps(model, case, rounds: int) -> None:
     """Time all variants of a case in turn; print medians, ratios, operations and memory."""
-    from measure import cost, operations
+    from measure import operations, peak_memory, seconds
 
     runs = model.runs(case)
     counted = {name: operations(run) / case.steps for name, run in runs.items()}  # and warms up
-    costs = {name: [] for name in runs}
+    memory = {name: peak_memory(run) for name, run in runs.items()}
+    found: dict = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
-            costs[name].append(cost(run))
-    seconds = {
-        name: statistics.median(one.seconds for one in found) / case.steps
-        for name, found in costs.items()
-    }
+            found[name].append(seconds(run) / case.steps)
+    middle = {name: statistics.median(times) for name, times in found.items()}
     print(f"{case}: per step")
-    for (branches, kind), found in costs.items():
-        name, plain = (branches, kind), (branches, "plain")
+    for name, times in found.items():
+        branches, kind = name
+        plain = (branches, "plain")
         print(
-            f"  {branches} branches, {kind:7} {seconds[name]:8.3f} s  "
-            f"({min(one.seconds for one in found) / case.steps:.3f} to "
-            f"{max(one.seconds for one in found) / case.steps:.3f})   "
-            f"{seconds[name] / seconds[plain]:.2f} x plain   "
+            f"  {branches} branches, {kind:7} {middle[name]:8.3f} s  "
+            f"({min(times):.3f} to {max(times):.3f})   {middle[name] / middle[plain]:.2f} x plain  "
             f"{counted[name] / 1e12:6.2f} TFLOP, {counted[name] / counted[plain]:.2f} x   "
-            f"memory +{max(one.memory for one in found) / 1e6:.0f} MB"
+            f"peak +{memory[name] / 1e6:.0f} MB"
         )
-    more = seconds[3, "reused"] / seconds[2, "reused"]
+    more = middle[3, "reused"] / middle[2, "reused"]
     print(f"  3 branches, reused, are {more:.2f} x 2 branches, reused", flush=True)
 
 
