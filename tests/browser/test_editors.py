@@ -64,6 +64,8 @@ NODE = "app.graph.nodes.find(node => node.type === '{}')"
 LINK = f"{NODE.format('FlashFaceRegion')}.isInputConnected(0)"
 DESIGNS = pytest.mark.parametrize("modern", [False, True], ids=["canvas nodes", "Nodes 2.0"])
 
+RECENT = pytest.mark.usefixtures("recent")
+
 OpenPage = Callable[..., Page]
 
 
@@ -152,6 +154,7 @@ def test_a_box_drawn_on_face_region_is_the_region(modern: bool, open_page: OpenP
     assert right == min(left + side, WIDTH) and bottom == min(top + side, HEIGHT)
 
 
+@RECENT
 def test_boxes_of_the_box_editor_are_the_region(open_page: OpenPage) -> None:
     page = build(open_page, modern=True, boxes=True)
     number = {
@@ -187,6 +190,7 @@ def test_boxes_of_the_box_editor_are_the_region(open_page: OpenPage) -> None:
     assert run_region(page)[0] < expected[0]
 
 
+@RECENT
 def test_without_the_box_editor_face_region_takes_its_place(open_page: OpenPage) -> None:
     page = build(open_page, modern=False, boxes=True)
     ends = [NODE.format(kind) for kind in ("CreateBoundingBoxes", "FlashFaceRegion")]
@@ -203,6 +207,7 @@ def test_without_the_box_editor_face_region_takes_its_place(open_page: OpenPage)
     assert values(page, "CreateBoundingBoxes")["editor_state"] == boxes[:1]
 
 
+@RECENT
 def test_a_point_of_a_curve_changes_the_schedule(open_page: OpenPage) -> None:
     page = open_page(modern=True)
     page.evaluate(CURVE)

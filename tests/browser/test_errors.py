@@ -10,6 +10,8 @@ from browser import open_comfyui, run_workflow
 from comfy_server import ComfyServer
 from PIL import Image
 
+pytestmark = pytest.mark.usefixtures("recent")
+
 Prompt = dict[str, dict[str, Any]]
 Said = Callable[[Prompt], tuple[str, str]]
 CHOICE = {
