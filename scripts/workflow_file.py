@@ -9,6 +9,7 @@ from workflow_graph import NOTE, Graph, Json, Node, Output
 CORE = {"cnr_id": "comfy-core", "ver": "0.18.0"}  # the oldest releases that these graphs run in
 PACK = {"cnr_id": "flashface", "ver": "0.1.0"}
 # Title and body, as the front end's own colour menu sets them.
+MUTED = 2  # the front end's LGraphEventMode.NEVER
 COLORS = {
     "note": {"color": "#222", "bgcolor": "#000"},
     "green": {"color": "#232", "bgcolor": "#353"},
@@ -86,7 +87,7 @@ def _node(graph: Graph, node: Node, links: list[list[Any]], order: int) -> Json:
         "size": list(node.size),
         "flags": {},
         "order": order,
-        "mode": 0,
+        "mode": MUTED if node.muted else 0,
         "inputs": _inputs(graph, node, links),
         "outputs": _outputs(graph, node, links),
     }

@@ -67,6 +67,7 @@ class Node:
     color: str | None = None
     models: list[Json] = field(default_factory=list)
     pos: tuple[int, int] = (0, 0)
+    muted: bool = False
 
     def __getitem__(self, name: str) -> Output:
         """The output of that name."""

@@ -84,12 +84,12 @@ The first run paints a picture from photos and keeps the person as one small fil
 2. **Reference photos**: load a photo. *Save Reference* gives the person a name.
 3. **Prompt**: say what to paint. Always give the age, like *young woman* or *old man*.
 4. **Where the face goes**: drag the box, or set its numbers: shares of the picture, 0 to 1.
-5. **The saved person**: not connected yet.
+5. **The saved person**: muted and not connected yet.
 6. **Picture**: press Run.
 
 **From then on**
 
-1. Press R: *Load Reference* now lists the new file. Choose it.
+1. Press R: *Load Reference* now lists the new file. Choose it, and press Ctrl+M on the node.
 2. Draw a link from *reference* of *Load Reference* to *reference* of *Apply FlashFace*.
 3. Delete the group *2. Reference photos*, or select its nodes and press Ctrl+M to mute them.
 
@@ -175,6 +175,7 @@ def saved_person(g: Studio) -> Studio:
         *("FlashFaceSaveReference", (NARROW, 376)), reference=encoded["reference"], name=PERSON
     )
     loaded = g.node("FlashFaceLoadReference", (FILE, 376), reference_name=f"{PERSON}.safetensors")
+    loaded.muted = True  # its file is not there before the first run
     region = g.region(500)
     applied = g.apply(flashface, encoded, region, 1.2)
     model = g.guidance(applied)

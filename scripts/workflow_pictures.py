@@ -20,7 +20,7 @@ from browser import browser, load_workflow, open_comfyui, run_workflow
 from comfy_server import ComfyServer, ServerError
 from environment import SetupError, say
 from host import PACK, Host, comfyui_version, find_host
-from workflow_models import PICTURES, place_named
+from workflow_models import PICTURES, place_control, place_named
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -155,6 +155,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="flashface-pictures-") as name:
             base = Path(name)
             place_named(standin.standin_models(), base / "models")
+            place_control(base / "models")
             host = Host(root, Path(sys.executable), comfyui_version(root), prepared=True)
             with ComfyServer(host, base) as server:
                 draw(server, base, names[1:])
