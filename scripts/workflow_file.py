@@ -8,10 +8,10 @@ from workflow_graph import NOTE, Graph, Json, Node, Output
 
 CORE = {"cnr_id": "comfy-core", "ver": "0.18.0"}  # the oldest releases that these graphs run in
 PACK = {"cnr_id": "flashface", "ver": "0.1.0"}
-# Title and body, as the front end's own colour menu sets them.
 MUTED = 2  # the front end's LGraphEventMode.NEVER
+# Title and body, as the front end's own colour menu sets them. Notes have none: the palette's own
+# colours suit their text in the dark and in the light theme.
 COLORS = {
-    "note": {"color": "#222", "bgcolor": "#000"},
     "green": {"color": "#232", "bgcolor": "#353"},
     "red": {"color": "#322", "bgcolor": "#533"},
 }

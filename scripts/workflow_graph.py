@@ -135,7 +135,7 @@ class Graph:
 
     def note(self, title: str, text: str, size: tuple[int, int]) -> Node:
         """Add a note in Markdown."""
-        return self.node(NOTE, size, title, "note", text=text)
+        return self.node(NOTE, size, title, text=text)
 
     def group(self, title: str, x: int, y: int, *columns: list[Node], color: str = "#3f789e"):
         """Place `columns` of nodes side by side in a frame whose top left corner is (x, y)."""
