@@ -139,8 +139,15 @@ def _others_look_in(control: dict | None, options: dict[str, Any]) -> bool:
 
 
 def _is_wrapped(unet: Any) -> bool:
-    """Whether somebody has put a function of their own into a part of the encoder."""
-    return any("forward" in vars(module) for module in unet.input_blocks.modules())
+    """Whether somebody has put a function of their own into a part of the encoder.
+
+    A patch that was taken off again leaves the module's own method behind, as an attribute.
+    """
+    for module in unet.input_blocks.modules():
+        found = vars(module).get("forward")
+        if found is not None and getattr(found, "__func__", None) is not type(module).forward:
+            return True
+    return False
 
 
 def _with_patches(options: dict[str, Any], shared: SharedEncoder) -> dict[str, Any]:

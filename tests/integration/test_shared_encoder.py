@@ -113,6 +113,20 @@ def test_what_looks_into_the_encoder_sees_every_sample(
     assert (encoder_batches, unet_batches) == ([3], [3])
 
 
+def test_a_patch_that_was_taken_off_again_leaves_sharing_on(setting: Setting, encoder_batches):
+    block = "diffusion_model.input_blocks.1.0"
+
+    def wrapped(model):
+        forward = model.get_model_object(block).forward
+        model = model.clone()
+        model.add_object_patch(f"{block}.forward", lambda *given: forward(*given))
+        return model
+
+    predict(setting, wrapped)
+    predict(setting)
+    assert encoder_batches == [3, 2]
+
+
 def test_residuals_for_the_encoder_reach_every_sample(setting: Setting, encoder_batches):
     """T2I adapters add to input blocks."""
     seen = []
