@@ -116,11 +116,7 @@ def plus(g: Studio) -> Studio:
     flashface, clip, vae = g.loaders()
     f2d, detector = _loaders(g)
     photo, encoded = _face(g, f2d, detector, (FILE, FILE + 2 * PAD))
-    faces = g.node(
-        *("FlashFaceCropFaces", (WIDE + 2 * PAD, 580)),
-        image=photo["IMAGE"],
-        detector=detector["detector"],
-    )
+    faces = g.crop(photo, detector=detector["detector"])
     positive = _words(g, clip, encoded, GARDEN)
     negative = g.words(clip, "Negative prompt (what to avoid)", NEGATIVE, 206, "red")
     reference = g.node(
@@ -133,19 +129,8 @@ def plus(g: Studio) -> Studio:
     applied = g.apply(flashface, reference, region, 0.9)
     model = g.node("FlashFaceGuidance", (NARROW, 180), model=applied["model"])
     latent = g.size()
-    sampled = g.node(
-        *("KSampler", (NARROW, 310)),
-        model=model["model"],
-        positive=positive["conditioning"],
-        negative=negative["CONDITIONING"],
-        latent_image=latent["LATENT"],
-        seed=1,
-        steps=35,
-        cfg=7.5,
-        sampler_name="euler",
-        scheduler="sgm_uniform",
-    )
-    decoded = g.node("VAEDecode", (NARROW, 70), samples=sampled["LATENT"], vae=vae["VAE"])
+    prompts = (positive["conditioning"], negative["CONDITIONING"])
+    sampled, decoded = g.picture(model, prompts, latent, vae, steps=35, cfg=7.5)
     saved = g.save(decoded, "flashface_plus_face2diffusion", (WIDE, 480))
     note.pos = (-note.size[0] - GAP_X, TITLE)
     one = g.group("1. Models", 0, 0, [f2d, detector], [flashface, clip, vae])
