@@ -63,8 +63,9 @@ class ReferenceAttention(torch.nn.Module):
         tensor gains then have that many samples. options: the block's transformer options.
         """
         q, k, v = self.to_q(y), self.to_k(y), self.to_v(y)
-        attend = attend_merged if can_merge(y, options) else attend_joined
-        return self.to_out(attend(q, k, v, references, rows, options))
+        if can_merge(y, options):
+            return self.to_out(attend_merged(q, k, v, references, rows))
+        return self.to_out(attend_joined(q, k, v, references, rows, options))
 
 
 def attend_joined(
@@ -104,7 +105,6 @@ def attend_merged(
     v: Tensor,
     references: list[ReferenceTokens],
     rows: Tensor | None,
-    options: dict[str, Any] | None = None,
 ) -> Tensor:
     """Attend to y and to each R_i once, and merge by the logarithms of their softmax sums.
 
