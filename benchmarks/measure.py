@@ -44,6 +44,42 @@ def operations(function: Callable[[], Any]) -> int:
     return counter.get_total_flops()
 
 
+FAMILIES = {
+    "convolution": ("conv",),
+    "attention": ("attention", "fmha", "flash"),
+    "matrix products": ("aten::mm", "aten::bmm", "addmm", "aten::linear", "mkldnn_linear"),
+    "normalisation": ("norm",),
+    "copies": ("copy", "aten::cat", "index", "clone", "contiguous"),
+}
+"""Parts of torch's operator names -> what they do; the first family that fits counts."""
+
+
+def time_shares(function: Callable[[], Any]) -> dict[str, float]:
+    """Return the shares of a run's time by family of operators, the largest first.
+
+    Time of the device where one computes, else of the CPU.
+    """
+    import torch
+    from torch.profiler import ProfilerActivity, profile
+
+    on_gpu = torch.cuda.is_available()
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
+    with profile(activities=activities) as profiler:
+        function()
+    spent: dict[str, float] = {}
+    for event in profiler.key_averages():
+        time = event.self_device_time_total if on_gpu else event.self_cpu_time_total
+        if on_gpu and not event.key.startswith("aten::"):
+            continue  # a kernel, whose time is its operator's too
+        family = next(
+            (name for name, parts in FAMILIES.items() if any(part in event.key for part in parts)),
+            "the rest",
+        )
+        spent[family] = spent.get(family, 0.0) + time
+    total = sum(spent.values())
+    return {name: spent[name] / total for name in sorted(spent, key=lambda name: -spent[name])}
+
+
 class CudaMemory:
     """The most memory that torch's CUDA allocator gains while open; in bytes."""
 

@@ -50,7 +50,8 @@ def main() -> None:
         report_loading(file)
         model = Model(file, options.compile)
         for size, images, count in product(options.size, options.images, options.references):
-            report_steps(model, Case(size, images, count, options.steps), options.rounds)
+            case = Case(size, images, count, options.steps)
+            report_steps(model, case, options.rounds, options.profile)
 
 
 def parse() -> argparse.Namespace:
@@ -64,6 +65,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="rounds of all variants, default 3")
     parser.add_argument("--cuda", action="store_true", help="on the GPU, as ComfyUI is set up")
     parser.add_argument("--compile", action="store_true", help="through TorchCompileModel")
+    parser.add_argument("--profile", action="store_true", help="also what the time goes into")
     parser.add_argument("--comfyui", help="version, default the newest known")
     parser.add_argument(
         "--measure-load", nargs=2, metavar=("FILE", "DTYPE"), help=argparse.SUPPRESS
@@ -104,9 +106,9 @@ def measure_load(file: str, dtype: str) -> None:
     )
 
 
-def report_steps(model, case, rounds: int) -> None:
+def report_steps(model, case, rounds: int, profile: bool) -> None:
     """Time all variants of a case in turn; print medians, ratios, operations and memory."""
-    from measure import operations, peak_memory, seconds
+    from measure import operations, peak_memory, seconds, time_shares
 
     runs = model.runs(case)
     counted = {name: operations(run) / case.steps for name, run in runs.items()}  # and warms up
@@ -124,8 +126,12 @@ def report_steps(model, case, rounds: int) -> None:
             f"  {branches} branches, {kind:7} {middle[name]:8.3f} s  "
             f"({min(times):.3f} to {max(times):.3f})   {middle[name] / middle[plain]:.2f} x plain  "
             f"{counted[name] / 1e12:6.2f} TFLOP, {counted[name] / counted[plain]:.2f} x   "
-            f"peak +{memory[name] / 1e6:.0f} MB"
+            f"peak +{memory[name] / 1e6:.0f} MB",
+            flush=True,
         )
+        if profile:
+            shares = time_shares(runs[name]).items()
+            print("      " + ", ".join(f"{family} {share:.0%}" for family, share in shares))
     more = middle[3, "reused"] / middle[2, "reused"]
     print(f"  3 branches, reused, are {more:.2f} x 2 branches, reused", flush=True)
 
