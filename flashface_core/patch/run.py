@@ -64,6 +64,7 @@ class Run:
         self.last: tuple[tuple[Tensor, Tensor | None], Tensor] | None = None
         self._patcher = patcher
         self._sampling: Any = patcher.get_model_object("model_sampling")
+        self._timesteps: dict[float, int] = {}
         self._windows = [
             (self._sigma(applied.start_percent), self._sigma(applied.end_percent))
             for applied in state.applied
@@ -76,7 +77,9 @@ class Run:
 
     def plan(self, sigma: float) -> Plan:
         """Return what an evaluation at this sigma computes."""
-        timestep = int(self._sampling.timestep(torch.tensor([sigma]))[0])
+        if sigma not in self._timesteps:
+            self._look_up([sigma])
+        timestep = self._timesteps[sigma]
         percent = 1 - timestep / LAST_TIMESTEP
         launched = _reached(sigma, self._launch)
         schedule = self.state.guidance.schedule if self.state.guidance else None
@@ -111,7 +114,9 @@ class Run:
         """
         # By their features: somebody may be there twice, under two weights.
         wanted: dict[FeatureCache, tuple[Identity, list[int]]] = {}
-        for sigma in sorted({float(s) for s in sigmas[:-1] if s > 0}, reverse=True):
+        scheduled = sorted({s for s in sigmas[:-1].tolist() if s > 0}, reverse=True)
+        self._look_up(scheduled)
+        for sigma in scheduled:
             plan = self.plan(sigma)
             for identity in (active.identity for active in plan.active):
                 _, times = wanted.setdefault(identity.features, (identity, []))
@@ -164,6 +169,11 @@ class Run:
         if text not in self._warned:
             self._warned.add(text)
             log.warning(text)
+
+    def _look_up(self, sigmas: list[float]) -> None:
+        """Note the timesteps of sigmas, all at once: the host waits for the device to know them."""
+        timesteps = self._sampling.timestep(torch.tensor(sigmas)).tolist()
+        self._timesteps |= dict(zip(sigmas, map(int, timesteps), strict=True))
 
     def _compute_ahead(self, identity: Identity, times: list[int], progress: Any) -> None:
         self._take_hooks_off()
