@@ -47,14 +47,15 @@ class Blocks:
         def enter(name: str):
             def hook(module: torch.nn.Module, args: tuple) -> tuple:
                 assert name not in before, "one call of the UNet was expected"
-                before[name] = args[0]
-                return (given.get(name, args[0]), *args[1:])
+                before[name] = args[0].cpu()
+                x = given[name].to(args[0].device) if name in given else args[0]
+                return (x, *args[1:])
 
             return hook
 
         def leave(name: str):
             def hook(module: torch.nn.Module, args: tuple) -> None:
-                after[name] = args[0]
+                after[name] = args[0].cpu()
 
             return hook
 

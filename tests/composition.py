@@ -102,8 +102,10 @@ class Replay(comfy.samplers.Sampler):
         torch.manual_seed(0)  # HyperTile and ToMe draw numbers in every call
         options = {"model_options": extra_args["model_options"], "seed": 0}
         for x, sigma in zip(self.latents, sigmas[:-1], strict=True):
-            denoised = model_wrap(x.clone(), sigma.expand(x.shape[0]), **options)
-            self.found.append((x - denoised) / sigma)
+            denoised = model_wrap(
+                x.to(sigma.device, copy=True), sigma.expand(x.shape[0]), **options
+            )
+            self.found.append((x - denoised.cpu()) / sigma.cpu())
         return noise
 
 

@@ -67,7 +67,7 @@ def inpaint_model(model: ModelPatcher) -> ModelPatcher:
     weights = dict(model.model.diffusion_model.state_dict())
     first = weights["input_blocks.0.0.weight"]
     more = torch.randn(first.shape[0], 5, 3, 3, generator=torch.Generator().manual_seed(0)) * 0.1
-    weights["input_blocks.0.0.weight"] = torch.cat([first, more], dim=1)
+    weights["input_blocks.0.0.weight"] = torch.cat([first.cpu(), more], dim=1)
     inpaint.diffusion_model.load_state_dict(weights)
     inpaint.eval().requires_grad_(False)
     return ModelPatcher(inpaint, model.load_device, model.offload_device)

@@ -35,7 +35,11 @@ def host_from_environment() -> Host:
     return Host(Path(root), Path(sys.executable), comfyui_version(Path(root)), prepared=True)
 
 
-def enter_comfyui(base: Path, device: Sequence[str] = ("--cpu",)) -> None:
+DEVICE = tuple(os.environ.get("FLASHFACE_TEST_DEVICE", "--cpu").split())
+"""ComfyUI's arguments for the device that the tests run on."""
+
+
+def enter_comfyui(base: Path, device: Sequence[str] = DEVICE) -> None:
     """Make `import comfy`, `import nodes` and the rest find the host, with `base` for its files.
 
     device: ComfyUI's arguments for the device, none for the one that it chooses by itself.

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import standin
 from comfy_server import ComfyServer
-from host_pack import host_from_environment
+from host_pack import DEVICE, host_from_environment
 
 
-def test_server(base: Path, arguments: Sequence[str] = ("--cpu",)) -> ComfyServer:
+def test_server(base: Path, arguments: Sequence[str] = DEVICE) -> ComfyServer:
     """A server (not started yet; use `with`) whose base directory is `base`, with the stand-ins."""
     standin.place(standin.standin_models(), base / "models")
     return ComfyServer(host_from_environment(), base, arguments)

@@ -50,7 +50,7 @@ def evaluate(made: comfy.samplers.CFGGuider, x: Tensor, timestep: int, **options
     sampler = OneEvaluation()
     sigmas = torch.stack([sigma, torch.zeros(())])
     made.sample(scaled, torch.zeros_like(x), sampler, sigmas, seed=0, **options)
-    return (scaled - sampler.denoised) / sigma
+    return (scaled - sampler.denoised.cpu()) / sigma
 
 
 def sampled(

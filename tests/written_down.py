@@ -74,11 +74,12 @@ class Layer(NamedTuple):
     def __call__(self, y: Tensor, tokens: Tensor) -> Tensor:
         """Attention of y (B, L, C) to tokens (B, T, C), (B, L, C)."""
         q, k, v = (
-            (x @ weight.T).unflatten(-1, (HEADS, -1)).transpose(1, 2)
+            (x @ weight.to(x.device).T).unflatten(-1, (HEADS, -1)).transpose(1, 2)
             for x, weight in ((y, self.to_q), (tokens, self.to_k), (tokens, self.to_v))
         )
         weights = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1)
-        return (weights @ v).transpose(1, 2).flatten(2) @ self.out.T + self.bias
+        out, bias = self.out.to(y.device), self.bias.to(y.device)
+        return (weights @ v).transpose(1, 2).flatten(2) @ out.T + bias
 
 
 @cache
@@ -157,7 +158,7 @@ class WrittenDown:
         strength = self._strength_now()
         if strength == 0:
             return base
-        tokens = self._tokens()[block].expand(y.shape[0], -1, -1)
+        tokens = self._tokens()[block].to(y.device).expand(y.shape[0], -1, -1)
         return base + strength * (layer(y, torch.cat([y, tokens], dim=1)) - base)
 
     def _strength_now(self) -> float:

@@ -177,7 +177,7 @@ def test_referencenet_runs_once_for_a_reference_and_its_steps(setting):
     try:
         for strength in (1.2, 0.9, 1.2):
             guider = cfg_guider(apply(setting, reference=reference, strength=strength))
-            sigmas = guider.model_patcher.get_model_object("model_sampling").sigmas
+            sigmas = guider.model_patcher.get_model_object("model_sampling").sigmas.cpu()
             steps = torch.stack([sigmas[999], sigmas[500], sigmas[1], torch.zeros(())])
             sampler = comfy.samplers.sampler_object("euler")
             guider.sample(NOISE, torch.zeros_like(NOISE), sampler, steps, seed=0)

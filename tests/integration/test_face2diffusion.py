@@ -357,7 +357,7 @@ def test_comfyui_can_load_a_network_anew(f2d):
         factory, arguments = patcher.cached_patcher_init
         again = factory(*arguments, disable_dynamic=True)
         weights = again.model.state_dict()
-        assert all(torch.equal(t, weights[k]) for k, t in patcher.model.state_dict().items())
+        assert all(torch.equal(t.cpu(), weights[k]) for k, t in patcher.model.state_dict().items())
 
 
 def test_identities_are_saved_and_loaded(models, f2d, anna, node, pack):

@@ -132,7 +132,8 @@ def test_residuals_for_the_encoder_reach_every_sample(setting: Setting, encoder_
     seen = []
 
     def with_residual(apply_model, given):
-        residual = random(1, 32, 16, 16, seed=61).expand(given["input"].shape[0], -1, -1, -1)
+        residual = random(1, 32, 16, 16, seed=61).to(given["input"].device)
+        residual = residual.expand(given["input"].shape[0], -1, -1, -1)
         control = {"input": [residual, None], "middle": [], "output": []}
         seen.append(given["input"].shape[0])
         return apply_model(given["input"], given["timestep"], **{**given["c"], "control": control})

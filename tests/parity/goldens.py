@@ -87,4 +87,5 @@ def write_checkpoint(file: Path, config: str) -> None:
 def relative_error(actual: torch.Tensor, expected: torch.Tensor) -> float:
     """Return the largest difference, relative to the largest expected value."""
     assert actual.shape == expected.shape, f"{list(actual.shape)} != {list(expected.shape)}"
-    return float((actual.double() - expected.double()).abs().max() / expected.double().abs().max())
+    actual, expected = actual.double().cpu(), expected.double().cpu()
+    return float((actual - expected).abs().max() / expected.abs().max())

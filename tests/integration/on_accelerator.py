@@ -1,0 +1,48 @@
+"""What only a device can tell; tests/accelerator runs it, not the other tests of this folder."""
+
+import comfy.model_management
+import pytest
+import torch
+from composition import unchanged
+from written_down import ksampler
+
+FEW, MANY = 3, 7
+
+
+def waits(model, steps: int) -> int:
+    """Return how often the host waits for a result of the device in a sampling."""
+    ksampler(model, steps=steps)  # loads it, and computes the reference's features
+    before = torch.ops.pretended.host_reads()
+    ksampler(model, steps=steps)
+    return torch.ops.pretended.host_reads() - before
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        torch.add,
+        torch.matmul,
+        lambda a, b: torch.cat([a, b]),
+        lambda a, b: torch.conv2d(a[None, None], b[None, None]),
+        lambda a, b: torch.nn.functional.scaled_dot_product_attention(a[None], b[None], b[None]),
+    ],
+    ids=["add", "matmul", "cat", "conv2d", "attention"],
+)
+def test_two_devices_in_one_operation_are_refused(operation):
+    here = torch.ones(8, 8)
+    there = here.to(comfy.model_management.get_torch_device())
+    assert torch.equal(operation(there, there).cpu(), operation(here, here))
+    for pair in ((here, there), (there, here)):
+        with pytest.raises(RuntimeError, match="same device|should be the same"):
+            operation(*pair)
+
+
+@pytest.mark.parametrize("order", ["Af", "AGf"])
+def test_an_evaluation_waits_once(setting, order):
+    """Once more than the plain model's, to learn sigma; every wait leaves a GPU without work."""
+
+    def a_step(model) -> float:
+        return (waits(model, MANY) - waits(model, FEW)) / (MANY - FEW)
+
+    model = setting.guided(unchanged, order)
+    assert a_step(model) - a_step(setting.model) == 1
