@@ -24,8 +24,8 @@ TESTS = Path(__file__).parent.parent
 
 SUITES = {
     "integration/on_accelerator.py": "",
-    "parity/test_networks.py": "tiny64",
-    "parity/test_guidance.py": "one_guided_step or masks",
+    "parity/test_networks.py": "tiny64 and 00",
+    "parity/test_guidance.py": "one_guided_step and 00 and not open-full or masks",
     "integration/test_apply.py": "",
     "integration/test_masks.py": "",
     "integration/test_guidance_samplings.py": "not cfg_pp",
