@@ -21,7 +21,7 @@ namespace {
 using at::Tensor;
 using c10::DeviceType;
 
-int64_t host_reads = 0;   // times the host waited for a result of the device
+int64_t host_reads = 0;  // times the host waited for a result of the device
 
 struct Memory final : c10::Allocator {
   c10::DataPtr allocate(size_t bytes) override {
@@ -213,6 +213,7 @@ void fallback(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   }
 }
 
+// Large blocks are kept for the next operation: giving them back took most of the time.
 const bool keeps_freed_memory = mallopt(M_MMAP_THRESHOLD, 1 << 30) && mallopt(M_TRIM_THRESHOLD, 1 << 30);
 
 }  // namespace

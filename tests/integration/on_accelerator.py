@@ -33,7 +33,7 @@ def test_two_devices_in_one_operation_are_refused(operation):
     there = here.to(comfy.model_management.get_torch_device())
     assert torch.equal(operation(there, there).cpu(), operation(here, here))
     for pair in ((here, there), (there, here)):
-        with pytest.raises(RuntimeError, match="same device|should be the same"):
+        with pytest.raises(RuntimeError, match=r"same device|should be the same"):
             operation(*pair)
 
 
