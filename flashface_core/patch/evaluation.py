@@ -39,12 +39,14 @@ class Evaluation:
         self, active: Active, block: str, attention: ReferenceAttention, like: Tensor
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return an identity's keys, values and logit bias at a block, on the device of `like`."""
-        key = (id(active.identity), block, like.device, like.dtype)
+        identity = active.identity
+        # Not by the identity: somebody may be there twice, under two weights.
+        key = (id(identity.features), identity.log_weights, block, like.device, like.dtype)
         if key not in self._projected:
-            features = self.features[active.identity][block]
+            features = self.features[identity][block]
             bias = None
-            if any(active.identity.log_weights):
-                each = torch.tensor(active.identity.log_weights, dtype=like.dtype)
+            if any(identity.log_weights):
+                each = torch.tensor(identity.log_weights, dtype=like.dtype)
                 bias = each.repeat_interleave(features.shape[1]).to(like.device)
             features = features.to(like.device, like.dtype, non_blocking=True)
             self._projected[key] = (*attention.project(features), bias)

@@ -78,6 +78,21 @@ def test_the_same_person_with_opposite_strengths_is_nobody(setting):
     assert error(nobody, predict(apply(setting, strength=0.0))) < BOUND
 
 
+def test_a_person_twice_in_a_mix_is_projected_once(setting):
+    combine = setting.pack["FlashFaceCombineReferences"]
+    people = {"reference_1": setting.reference, "reference_2": setting.reference}
+    (mixed,) = setting.run_node(combine, **people, weight_1=0.75, weight_2=0.25)
+    expected = predict(apply(setting))
+    tokens: list[int] = []
+    keys = setting.flashface.adapter.model.attention("middle_block.1").to_k
+    hook = keys.register_forward_hook(lambda module, given, out: tokens.append(given[0].shape[1]))
+    try:
+        assert error(predict(apply(setting, reference=mixed)), expected) < BOUND
+    finally:
+        hook.remove()
+    assert sorted(tokens) == [2, 4]  # two faces of one token, and the picture's own
+
+
 def test_strength_0_keeps_the_base_term(setting, other):
     base = predict(apply(setting, strength=0.0))
     assert error(base, predict(setting.model)) > 1e-3
