@@ -76,7 +76,8 @@ def rows_per_batch(patcher: "ModelPatcher", identity: Identity) -> int:
     rows = max(count, MAX_ROWS // count * count)
     free = comfy.model_management.get_free_memory(patcher.load_device)
     while rows > count:
-        if patcher.memory_required([rows, *identity.latents.shape[1:]]) < 0.5 * free:
+        # The model's own estimate: a patcher of dynamic VRAM adds a gigabyte to it.
+        if patcher.model.memory_required([rows, *identity.latents.shape[1:]]) < 0.5 * free:
             break
         rows -= count
     return rows
