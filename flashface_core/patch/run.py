@@ -173,7 +173,7 @@ class Run:
     def _look_up(self, sigmas: list[float]) -> None:
         """Note the timesteps of sigmas, all at once: the host waits for the device to know them."""
         timesteps = self._sampling.timestep(torch.tensor(sigmas)).tolist()
-        self._timesteps |= dict(zip(sigmas, map(int, timesteps), strict=True))
+        self._timesteps.update(zip(sigmas, map(int, timesteps), strict=True))
 
     def _compute_ahead(self, identity: Identity, times: list[int], progress: Any) -> None:
         self._take_hooks_off()
