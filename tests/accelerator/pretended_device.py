@@ -17,11 +17,10 @@ SOURCE = HERE / "device.cpp"
 ARGUMENTS = ("--directml", "0")
 
 
-def environment() -> dict[str, str]:
-    """Return the environment in which ComfyUI finds the accelerator; builds it when needed."""
+def variables() -> dict[str, str]:
+    """Return the variables by which ComfyUI finds the accelerator; builds it when needed."""
     path = os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH"))))
     return {
-        **os.environ,
         "PYTHONPATH": path,
         "FLASHFACE_TEST_DEVICE": " ".join(ARGUMENTS),
         "FLASHFACE_TEST_DEVICE_LIBRARY": str(library()),

@@ -7,6 +7,7 @@ the CPU, which computes them.
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -47,13 +48,8 @@ TEMPLATES = (
 @pytest.mark.parametrize(("suite", "tests"), SUITES.items(), ids=SUITES)
 def test_what_holds_on_the_cpu_holds_there(suite: str, tests: str) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-k", tests, str(TESTS / suite)]
-    run = subprocess.run(
-        command,
-        env=pretended_device.environment(),
-        cwd=TESTS.parent,
-        capture_output=True,
-        text=True,
-    )
+    environment = {**os.environ, **pretended_device.variables()}
+    run = subprocess.run(command, env=environment, cwd=TESTS.parent, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
     assert " passed" in run.stdout
 
@@ -65,7 +61,7 @@ def servers(
     """The server on the CPU and one on the accelerator."""
     photo = tmp_path_factory.mktemp("photo")
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in pretended_device.environment().items():
+        for name, value in pretended_device.variables().items():
             patch.setenv(name, value)
         started = test_server(tmp_path_factory.mktemp("accelerator"), pretended_device.ARGUMENTS)
         with started as other:
