@@ -8,17 +8,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 LARGEST = 1e9  # pixels; no picture is as large
 
 
 @dataclass(frozen=True)
+class Cut:
+    """Where a crop was taken from: a rectangle in whole pixels, which may leave the picture.
+
+    tilt: degrees, counter-clockwise, that the crop was turned by in place after that.
+    """
+
+    x: int
+    y: int
+    width: int
+    height: int
+    tilt: float = 0.0
+
+
+@dataclass(frozen=True)
 class Box:
     """A rectangle in pixels, x to the right and y down; `x2`, `y2` are the far edges.
 
-    score: how sure the node was that found it, 0..1.
+    score: how sure the node was that found it, 0..1. cut: of the crop that was made for it.
     """
 
     x1: float
@@ -26,6 +40,7 @@ class Box:
     x2: float
     y2: float
     score: float = field(default=1.0, compare=False, repr=False)
+    cut: Cut | None = field(default=None, compare=False, repr=False, kw_only=True)
 
     @property
     def width(self) -> float:
@@ -56,11 +71,22 @@ class Box:
         """Whole pixels, halves to even (as PIL's crop rounds); may lie outside the image."""
         return round(self.x1), round(self.y1), round(self.x2), round(self.y2)
 
+    def to_cut(self, tilt: float = 0.0) -> Cut:
+        """What a crop of this box holds: its whole pixels, at least one."""
+        x1, y1, x2, y2 = self.rounded()
+        return Cut(x1, y1, max(x2 - x1, 1), max(y2 - y1, 1), tilt)
+
     def overlap(self, other: Box) -> float:
         """Area shared with `other`, in square pixels."""
         width = min(self.x2, other.x2) - max(self.x1, other.x1)
         height = min(self.y2, other.y2) - max(self.y1, other.y1)
         return max(width, 0.0) * max(height, 0.0)
+
+
+def box_payload(box: Box, cut: Cut) -> dict[str, Any]:
+    """A box of BOUNDING_BOX in whole pixels, with what was cropped for it as "crop"."""
+    x1, y1, x2, y2 = box.rounded()
+    return {"x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1, "crop": asdict(cut)}
 
 
 def boxes_per_image(payload: Any, count: int) -> list[list[Box]]:
@@ -125,7 +151,7 @@ def _box(entry: Any) -> Box:
         ) from None
     if not all(abs(value) <= LARGEST for value in (x, y, width, height)):
         raise ValueError(f"A box should hold finite numbers, got {entry!r}.")
-    return Box(x, y, x + width, y + height, _score(entry))
+    return Box(x, y, x + width, y + height, _score(entry), cut=_cut(entry))
 
 
 def _score(entry: Mapping[str, Any]) -> float:
@@ -134,3 +160,13 @@ def _score(entry: Mapping[str, Any]) -> float:
     except (TypeError, KeyError, ValueError):
         return 1.0
     return min(max(score, 0.0), 1.0) if math.isfinite(score) else 1.0
+
+
+def _cut(entry: Mapping[str, Any]) -> Cut | None:
+    try:
+        x, y, width, height = (int(entry["crop"][key]) for key in ("x", "y", "width", "height"))
+        tilt = float(entry["crop"]["tilt"])
+    except (TypeError, KeyError, ValueError, OverflowError):
+        return None
+    known = width > 0 and height > 0 and math.isfinite(tilt)
+    return Cut(x, y, width, height, tilt) if known else None

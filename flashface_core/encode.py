@@ -6,6 +6,7 @@ import comfy.latent_formats
 import torch
 from torch import Tensor
 
+from .geometry import to_rgb
 from .reference import Reference, make_reference, make_thumbnails
 
 
@@ -29,7 +30,7 @@ def encode_reference(vae: Any, faces: list[Tensor], context: Tensor, repeat_to: 
             f"faces must have a height and width that are multiples of 8, got {width} x {height}. "
             "Take them from Detect & Crop Faces, or scale them to 224 x 224."
         )
-    pixels = torch.cat([_rgb(face) for face in faces])
+    pixels = torch.cat([to_rgb(face) for face in faces])
     latents = vae.encode(pixels)
     if latents.ndim != 4 or latents.shape[1] != 4:
         raise ValueError(
@@ -38,7 +39,3 @@ def encode_reference(vae: Any, faces: list[Tensor], context: Tensor, repeat_to: 
         )
     scaled = comfy.latent_formats.SD15().process_in(latents)
     return make_reference(scaled, context, repeat_to, make_thumbnails(pixels))
-
-
-def _rgb(face: Tensor) -> Tensor:
-    return face.expand(-1, -1, -1, 3) if face.shape[-1] == 1 else face[..., :3]

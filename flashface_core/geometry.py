@@ -66,8 +66,8 @@ def pad_to_square(image: Image.Image, size: int) -> Image.Image:
 
 def crop_box(image: Image.Image, box: Box) -> Image.Image:
     """The pixels of the rounded box, black where it leaves the image; at least 1 x 1."""
-    x1, y1, x2, y2 = box.rounded()
-    return image.crop((x1, y1, max(x2, x1 + 1), max(y2, y1 + 1)))
+    cut = box.to_cut()
+    return image.crop((cut.x, cut.y, cut.x + cut.width, cut.y + cut.height))
 
 
 def eye_tilt(landmarks: Sequence[Sequence[float]]) -> float:
@@ -151,6 +151,12 @@ def image_to_pil(image: torch.Tensor) -> Image.Image:
     if pixels.shape[-1] == 1:
         pixels = np.repeat(pixels, 3, axis=-1)
     return Image.fromarray(np.ascontiguousarray(pixels))
+
+
+def to_rgb(images: torch.Tensor) -> torch.Tensor:
+    """The pictures (..., 1, 3 or 4 channels) with three: grey is repeated, alpha is dropped."""
+    grey = images.shape[-1] == 1
+    return images.expand(*images.shape[:-1], 3) if grey else images[..., :3]
 
 
 def pil_to_image(image: Image.Image) -> torch.Tensor:

@@ -4,7 +4,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..flashface_core import geometry
-from ..flashface_core.boxes import Box, boxes_per_batch
+from ..flashface_core.boxes import Box, box_payload, boxes_per_batch
 from ..flashface_core.detection import (
     Detector,
     Settings,
@@ -201,13 +201,11 @@ def _regroup(results: list[ChosenFaces], counts: list[int]) -> list[list[ChosenF
 
 def _payload(batch: list[ChosenFaces]) -> list:
     """BOUNDING_BOX of one IMAGE: a list of boxes, or a list of lists for a batch."""
-    frames = [[_box_dict(face.box) for face in result.chosen] for result in batch]
+    frames = [
+        [box_payload(face.box, cut) for face, cut in zip(result.chosen, result.cuts, strict=True)]
+        for result in batch
+    ]
     return frames[0] if len(frames) == 1 else frames
-
-
-def _box_dict(box: Box) -> dict[str, int]:
-    x1, y1, x2, y2 = box.rounded()
-    return {"x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1}
 
 
 def _mask(result: ChosenFaces) -> torch.Tensor:

@@ -96,8 +96,8 @@ with some room around it, painted anew at 768 x 768 with the person in mind, and
 - an edge shows: raise *feather* of Paste Faces Back
 - no face is found: raise *detection_size*, or install insightface or YuNet (its node says how)
 - several faces of the same person: raise *faces_per_image*; all are painted as one batch
-- more or less room: the same *padding* p in *Detect & Crop Faces* and *Paste Faces Back*; the \
-face then lies between p / (1 + 2 p) and (1 + p) / (1 + 2 p) of the crop
+- more or less room: *padding* p in *Detect & Crop Faces*; the face then lies \
+between p / (1 + 2 p) and (1 + p) / (1 + 2 p) of the crop
 
 As a second pass of another template: connect its *VAE Decode* in the place of the loaded picture.
 
@@ -224,7 +224,6 @@ def face_detail(g: Studio) -> Studio:
         image=photo["IMAGE"],
         faces=decoded["IMAGE"],
         bboxes=found["bboxes"],
-        padding=PADDING,
     )
     crop = g.node("PreviewImage", (WIDE, 400), "The repainted crop", images=decoded["IMAGE"])
     saved = g.node(

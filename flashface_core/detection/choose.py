@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from ..boxes import Box
+from ..boxes import Box, Cut
 from ..errors import for_users
-from ..geometry import crop_face, pad_to_square
+from ..geometry import Points, crop_face, eye_tilt, pad_to_square
 from .base import Detector, Face, order_faces
 
 IF_NO_FACE = ("error", "skip", "use whole image")
@@ -48,7 +48,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class ChosenFaces:
-    """One picture's faces: all in order, the chosen ones, and their square RGB crops.
+    """One picture's faces: all in order, the chosen ones, their square RGB crops and cuts.
 
     reason says why nothing was chosen, or why the whole picture was; empty otherwise.
     """
@@ -57,6 +57,7 @@ class ChosenFaces:
     found: list[Face]
     chosen: list[Face]
     crops: list[Image.Image]
+    cuts: list[Cut]
     source: str
     order: str
     reason: str = ""
@@ -88,18 +89,19 @@ def choose_faces(
     chosen = found[choice.index : choice.index + choice.faces_per_image]
     if chosen:
         crops = [_crop(picture, face, choice) for face in chosen]
-        return ChosenFaces(picture, found, chosen, crops, source, choice.order)
+        cuts = [_cut(face, choice) for face in chosen]
+        return ChosenFaces(picture, found, chosen, crops, cuts, source, choice.order)
     if found:
         reason = (
             f"{_count(len(found), 'face')} found, but index {choice.index} asks for face "
             f"number {choice.index + 1} (index counts from 0)"
         )
     if choice.if_no_face == "skip":
-        return ChosenFaces(picture, found, [], [], source, choice.order, reason)
+        return ChosenFaces(picture, found, [], [], [], source, choice.order, reason)
     if choice.if_no_face == "use whole image":
         whole = Face(Box(0, 0, picture.width, picture.height), score=0.0)
-        crop = pad_to_square(picture, choice.size)
-        return ChosenFaces(picture, found, [whole], [crop], source, choice.order, reason)
+        crops, cuts = [pad_to_square(picture, choice.size)], [whole.box.to_cut()]
+        return ChosenFaces(picture, found, [whole], crops, cuts, source, choice.order, reason)
     raise NoFaceError(f"{title} ({picture.width} x {picture.height}): {reason}. {remedy}")
 
 
@@ -126,9 +128,17 @@ def _given(picture: Image.Image, boxes: Sequence[Box]) -> tuple[list[Face], str]
 
 
 def _crop(picture: Image.Image, face: Face, choice: Choice) -> Image.Image:
-    landmarks = face.landmarks if choice.level_eyes else None
     picture, box = _manageable(picture, face.box.grown(choice.padding))
-    return pad_to_square(crop_face(picture, box, landmarks), choice.size)
+    return pad_to_square(crop_face(picture, box, _eyes(face, choice)), choice.size)
+
+
+def _cut(face: Face, choice: Choice) -> Cut:
+    eyes = _eyes(face, choice)
+    return face.box.grown(choice.padding).to_cut(0.0 if eyes is None else eye_tilt(eyes))
+
+
+def _eyes(face: Face, choice: Choice) -> Points | None:
+    return face.landmarks if choice.level_eyes else None
 
 
 def _manageable(picture: Image.Image, box: Box) -> tuple[Image.Image, Box]:

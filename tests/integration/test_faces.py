@@ -69,6 +69,13 @@ def marked(x: int = 10, y: int = 9) -> torch.Tensor:
 BOX = {"x": 256, "y": 208, "width": 128, "height": 176}  # of marked()
 
 
+def boxes_of(payload: Any) -> Any:
+    """The boxes that Detect & Crop Faces gave, without what was cropped for each."""
+    if isinstance(payload, list):
+        return [boxes_of(part) for part in payload]
+    return {name: payload[name] for name in BOX}
+
+
 @pytest.mark.parametrize("name", ["auto", "insightface", "yunet"])
 def test_a_loaded_detector_serves_the_crop_node(
     node: Node, crop: Node, face_models: Path, name: str
@@ -76,12 +83,12 @@ def test_a_loaded_detector_serves_the_crop_node(
     (detector,) = node("DetectorLoader", detector=name, provider="auto", detection_size=640)
     assert detector.name == ("insightface" if name == "auto" else name)
     faces, bboxes, masks = crop(marked(), detector=detector)
-    assert bboxes == [[BOX]] and faces.shape == (1, 224, 224, 3)
+    assert boxes_of(bboxes) == [[BOX]] and faces.shape == (1, 224, 224, 3)
     assert masks[0].sum() == BOX["width"] * BOX["height"]
 
 
 def test_without_a_detector_input_the_best_one_is_used(crop: Node, face_models: Path) -> None:
-    assert crop(marked())[1] == [[BOX]]
+    assert boxes_of(crop(marked())[1]) == [[BOX]]
     for file in face_models.glob("**/*.onnx"):
         file.unlink()
     with pytest.raises(ValueError, match="no face found by detector 'lbp'"):
@@ -129,13 +136,13 @@ def core_payload(kind: str) -> Any:
 @pytest.mark.parametrize("kind", ["MediaPipe", "RT-DETR", "SAM 3", "SDPose"])
 def test_boxes_of_cores_nodes_are_taken(crop: Node, kind: str) -> None:
     _, bboxes, _ = crop(torch.rand(2, 640, 640, 3), bboxes=core_payload(kind), faces_per_image=2)
-    assert bboxes == [[[BOX, {**BOX, "x": 10}], [BOX]]]
+    assert boxes_of(bboxes) == [[[BOX, {**BOX, "x": 10}], [BOX]]]
 
 
 def test_scores_of_boxes_count_in_their_order(crop: Node) -> None:
     low, high = {**BOX, "score": 0.2}, {**BOX, "x": 0, "score": 0.9}
     _, bboxes, _ = crop(marked(), bboxes=[low, high], order="highest score")
-    assert bboxes == [[{**BOX, "x": 0}]]
+    assert boxes_of(bboxes) == [[{**BOX, "x": 0}]]
 
 
 @pytest.mark.parametrize("box", [(-4e8, -4e8, 1e9, 1e9), (0, 0, 1e9, 3), (5e5, 0, 1e7, 1e7)])

@@ -23,6 +23,11 @@ DEFAULTS = {
 Crop = Callable[..., tuple]
 
 
+def taken(box: dict) -> dict:
+    """The box as it comes out when exactly it was cropped."""
+    return {**box, "crop": {**box, "tilt": 0.0}}
+
+
 @pytest.fixture
 def crop(pack: dict[str, type], run_node: Callable[..., tuple]) -> Crop:
     def run(*images: torch.Tensor, **inputs) -> tuple:
@@ -51,7 +56,7 @@ def test_a_photo_gives_a_crop_a_box_a_mask_and_a_preview(crop: Crop, comfyui_bas
     assert faces.shape == (1, 224, 224, 3) and faces.dtype == torch.float32
     assert faces.min() >= 0 and faces.max() <= 1 and faces.mean() > 0.2
     ((box,),) = bboxes
-    assert set(box) == {"x", "y", "width", "height"}
+    assert box == taken({name: box[name] for name in ("x", "y", "width", "height")})
     assert 150 < box["x"] < 200 and 40 < box["y"] < 100
     (mask,) = masks
     assert mask.shape == (1, 512, 512) and mask.sum() == box["width"] * box["height"]
@@ -62,7 +67,8 @@ def test_a_list_of_sizes_and_batches_gives_one_batch_of_crops(crop: Crop) -> Non
     images = torch.rand(1, 80, 60, 3), torch.rand(2, 64, 64, 1), torch.rand(1, 50, 70, 4)
     faces, bboxes, masks = crop(*images, bboxes=BOX, size=64)
     assert faces.shape == (4, 64, 64, 3)
-    assert bboxes == [[BOX], [[BOX], [BOX]], [BOX]]
+    one = taken(BOX)
+    assert bboxes == [[one], [[one], [one]], [one]]
     assert [tuple(mask.shape) for mask in masks] == [(1, 80, 60), (2, 64, 64), (1, 50, 70)]
     assert masks[1][1, 20:60, 10:40].all() and masks[1].sum() == 2 * 30 * 40
 
@@ -75,7 +81,7 @@ def test_a_list_of_bboxes_goes_with_the_list_of_images(
     _, bboxes, _ = run_node(
         pack["FlashFaceCropFaces"], image=[NOBODY, NOBODY], bboxes=[[BOX], [other]], **lists
     )
-    assert bboxes == [[BOX], [other]]
+    assert bboxes == [[taken(BOX)], [taken(other)]]
 
 
 def test_boxes_put_out_give_the_same_crops_when_put_in(crop: Crop) -> None:
@@ -121,7 +127,8 @@ def test_skipping_every_image_is_an_error(crop: Crop) -> None:
 
 def test_whole_image_is_padded_to_a_square(crop: Crop) -> None:
     faces, bboxes, masks = crop(NOBODY + 1, bboxes=[], if_no_face="use whole image", size=96)
-    assert bboxes == [[{"x": 0, "y": 0, "width": 90, "height": 60}]] and masks[0].all()
+    whole = {"x": 0, "y": 0, "width": 90, "height": 60}
+    assert bboxes == [[taken(whole)]] and masks[0].all()
     assert faces[0, 16:80].min() == 1 and faces[0, :16].max() == faces[0, 80:].max() == 0
 
 

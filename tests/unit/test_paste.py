@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from flashface_core.boxes import Box
+from flashface_core.boxes import Box, Cut
 from flashface_core.geometry import crop_box, image_to_pil, pad_to_square, pil_to_image
 from flashface_core.paste import edge, paste_crop
 
@@ -32,7 +32,7 @@ def test_an_unchanged_crop_changes_next_to_nothing(box: Box, side: int) -> None:
     crop = pad_to_square(crop_box(image_to_pil(picture), box), side)
     x1, y1, x2, y2 = (max(0, v) for v in box.rounded())
     x2, y2 = min(x2, WIDTH), min(y2, HEIGHT)
-    found = paste_crop(picture, crop, box, 0.2)
+    found = paste_crop(picture, crop, box.to_cut(), 0.2)
     # the black beyond the picture bleeds into its last pixels when it is scaled
     near = (found - picture).abs()[y1 + 4 : y2 - 4, x1 + 4 : x2 - 4]
     assert near.max() < 0.02
@@ -43,14 +43,32 @@ def test_an_unchanged_crop_changes_next_to_nothing(box: Box, side: int) -> None:
 def test_a_hard_edge_replaces_the_whole_box() -> None:
     picture = smooth_picture()
     white = image_to_pil(torch.ones(64, 64, 3))
-    found = paste_crop(picture, white, Box(40, 30, 100, 90), 0.0)
+    found = paste_crop(picture, white, Cut(40, 30, 60, 60), 0.0)
     assert (found[30:90, 40:100] == 1).all()
     assert torch.equal(pil_to_image(image_to_pil(found))[:30], picture[:30])
 
 
 def test_a_box_outside_of_the_picture_changes_nothing() -> None:
     picture, white = smooth_picture(), image_to_pil(torch.ones(64, 64, 3))
-    assert torch.equal(paste_crop(picture, white, Box(500, 500, 560, 560), 0.1), picture)
+    assert torch.equal(paste_crop(picture, white, Cut(500, 500, 60, 60), 0.1), picture)
+
+
+@pytest.mark.parametrize("tilt", [-25.0, 8.0])
+def test_a_turned_crop_is_turned_back(tilt: float) -> None:
+    picture, cut = smooth_picture(), Cut(30, 20, 90, 80, tilt)
+    taken = crop_box(image_to_pil(picture), Box(30, 20, 120, 100)).rotate(tilt)
+    crop = pad_to_square(taken, 720)
+    found = paste_crop(picture, crop, cut, 0.15)
+    assert (found - picture).abs().max() < 0.03
+    white = paste_crop(picture, pad_to_square(image_to_pil(torch.ones(80, 90, 3)), 720), cut, 0.15)
+    assert white[40:80, 55:95].min() > 0.99, "the middle is pasted"
+    assert (white - picture)[20:22, 30:32].abs().max() < 0.02, "a corner is not"
+
+
+def test_an_absurd_cut_costs_no_memory() -> None:
+    picture, grey = smooth_picture(), image_to_pil(torch.full((64, 64, 3), 0.5))
+    found = paste_crop(picture, grey, Cut(-(10**9), -(10**9), 2 * 10**9, 2 * 10**9), 0.1)
+    assert (found - 0.5).abs().max() < 0.01
 
 
 def test_the_edge_rises_over_the_feather() -> None:
@@ -59,3 +77,5 @@ def test_the_edge_rises_over_the_feather() -> None:
     assert found[10, :5].tolist() == pytest.approx([0.1, 0.3, 0.5, 0.7, 0.9])
     assert found[5:15, 5:35].min() == 1.0
     assert torch.equal(found, found.flip(0)) and torch.equal(found, found.flip(1))
+    part = edge(40, 20, 0.25, (slice(2, 9), slice(30, 40)))
+    assert torch.equal(part, found[2:9, 30:40])
