@@ -154,6 +154,9 @@ def _attend_both(q: Tensor, k: Tensor, v: Tensor, reference: ReferenceTokens, op
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, options) -> Tensor:
     options = options or {}
+    # Releases of SageAttention without masks would leave ours out and say nothing; core's own call
+    # of it, and those of other packs, step aside where low precision is refused.
+    precise = {} if mask is None else {"low_precision_attention": False}
     return optimized_attention(
         q,
         k,
@@ -162,4 +165,5 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, options) -> Te
         mask=mask,
         attn_precision=options.get("attn_precision"),
         transformer_options=options,
+        **precise,
     )

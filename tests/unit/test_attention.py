@@ -157,6 +157,19 @@ def test_a_node_that_replaces_attention_sees_the_joined_one(layer):
     assert seen == [(own, own), (own, both)]
 
 
+def test_attention_without_masks_is_not_given_one(layer):
+    """As SageAttention before its masks: what core and other packs put it in asks this keyword."""
+
+    def override(attention, q, k, v, heads, *args, **kwargs):
+        if kwargs.get("low_precision_attention", True):
+            kwargs["mask"] = None
+        return attention(q, k, v, heads, *args, **kwargs)
+
+    weighted = tokens(layer, FEATURES[1], 1.2, [0.5, 0.5])
+    found = layer(Y, [weighted], None, {"optimized_attention_override": override})
+    assert_close(found, layer(Y, [weighted]))
+
+
 def test_inputs_are_left_as_they_were(layer):
     y, reference = Y.clone(), tokens(layer, FEATURES[1], 1.2, [0.5, 0.5])
     key, value = reference.key.clone(), reference.value.clone()
