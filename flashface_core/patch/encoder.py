@@ -91,10 +91,15 @@ def _shared(unet: Any, x: Tensor, control: dict | None, options: dict) -> Shared
     if sources is None:
         return None
     kept = [chunk for chunk, source in enumerate(sources) if chunk == source]
-    rows = torch.arange(x.shape[0]).view(len(sources), -1)
-    positions = torch.arange(len(kept) * rows.shape[1]).view(len(kept), -1)
+    rows = call.evaluation.samples_of(len(sources), x.shape[0])
+    if rows is None:
+        return None
     keep = rows[kept].flatten()
-    spread = positions[[kept.index(source) for source in sources]].flatten()
+    # Where each sample's own is among those kept, in the order of the batch.
+    place = torch.empty(x.shape[0], dtype=torch.long)
+    place[keep] = torch.arange(len(keep))
+    spread = torch.empty_like(place)
+    spread[rows] = place[rows[sources]]
     return SharedEncoder(
         keep.to(x.device, non_blocking=True),
         spread.to(x.device, non_blocking=True),

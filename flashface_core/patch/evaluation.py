@@ -21,15 +21,20 @@ class Evaluation:
     """What belongs to one sigma.
 
     Projected tokens are kept, so that a block's are made once a step. predictions: context window
-    (None without) -> y and, with a twin, r.
+    (None without) -> y and, with a twin, r. samples: of each conditioning in the present call.
     """
 
-    def __init__(self, run: Run, sigma: float):
+    def __init__(self, run: Run, sigma: float, device: torch.device):
         self.run = run
         self.plan = run.plan(sigma)
-        # Before the UNet runs: a sampler's sigma between the scheduled ones runs ReferenceNet here.
+        self.samples = 1
+        # Before the UNet runs: a sampler's sigma between the scheduled ones runs ReferenceNet here,
+        # and features are copied while the device, which was waited for, has nothing else to do.
         self.features = {
-            active.identity: run.features(active.identity, self.plan.timestep)
+            active.identity: {
+                block: feature.to(device, non_blocking=True)
+                for block, feature in run.features(active.identity, self.plan.timestep).items()
+            }
             for active in self.plan.active
         }
         self.predictions: dict[Any, tuple[Tensor, Tensor | None]] = {}
@@ -47,10 +52,22 @@ class Evaluation:
             bias = None
             if any(identity.log_weights):
                 each = torch.tensor(identity.log_weights, dtype=like.dtype)
-                bias = each.repeat_interleave(features.shape[1]).to(like.device)
+                bias = each.repeat_interleave(features.shape[1])
+                bias = bias.to(like.device, non_blocking=True)
             features = features.to(like.device, like.dtype, non_blocking=True)
             self._projected[key] = (*attention.project(features), bias)
         return self._projected[key]
+
+    def samples_of(self, conditionings: int, total: int) -> Tensor | None:
+        """Return the indices of each conditioning's samples in a UNet call, (conditionings, n).
+
+        Core's batch holds the samples of one conditioning after those of another; wrappers that cut
+        it into tiles stack such batches. None for a batch of another kind.
+        """
+        batch = conditionings * self.samples
+        if total % batch:
+            return None
+        return torch.arange(total).view(-1, conditionings, self.samples).movedim(1, 0).flatten(1)
 
 
 @dataclass

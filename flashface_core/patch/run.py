@@ -148,17 +148,25 @@ class Run:
         A latent that is not the run's whole picture is a tile, whose place is not known here.
         """
         if self.latent_size is not None and size != self.latent_size:
-            self.warn_once(
-                f"This sampler works on tiles ({size[1] * 8} x {size[0] * 8} pixels of "
-                f"{self.latent_size[1] * 8} x {self.latent_size[0] * 8}): face region and "
-                "attention masks are left out, because they belong to the whole picture."
-            )
+            self.warn_of_tiles(size)
             return None
         key = (id(mask), size, mode, like.device)
         if key not in self._masks:
             pixels = mask.reshape(-1, 1, *mask.shape[-2:]).to(like.device, torch.float32)
             self._masks[key] = torch.nn.functional.interpolate(pixels, size, mode=mode)
         return self._masks[key]
+
+    def warn_of_tiles(self, size: tuple[int, int]) -> None:
+        """Log, once, that a tile of this latent size has no place in the run's whole picture."""
+        whole = (
+            ""
+            if self.latent_size is None
+            else " of {1} x {0}".format(*(side * 8 for side in self.latent_size))
+        )
+        self.warn_once(
+            f"This sampling works on tiles ({size[1] * 8} x {size[0] * 8} pixels{whole}): face "
+            "region and attention masks are left out, because they belong to the whole picture."
+        )
 
     def replaces_parts(self) -> bool:
         """Whether this model has other modules or functions in the UNet than core's own."""

@@ -74,7 +74,7 @@ def predict_noise(executor, x, timestep, model_options=None, seed=None):
     if run is None:  # a sampling that did not come through the guider's own sample()
         run = Run(state_of(model_options), guider.model_patcher, None)
     branches.mark_positive(guider)
-    evaluation = Evaluation(run, float(timestep.flatten()[0]))
+    evaluation = Evaluation(run, float(timestep.flatten()[0]), x.device)
     options[EVALUATION] = evaluation
     model_options = {**model_options, "transformer_options": options}
     out = executor(x, timestep, model_options, seed)
@@ -86,6 +86,7 @@ def calc_cond_batch(executor, model, conds, x_in, timestep, model_options):
     evaluation = model_options.get("transformer_options", {}).get(EVALUATION)
     if evaluation is None:
         return executor(model, conds, x_in, timestep, model_options)
+    evaluation.samples = x_in.shape[0]
     extra = _masks(evaluation, x_in, model_options["transformer_options"].get("context_window"))
     if extra:
         conds = [_with(entries, extra) for entries in conds]
@@ -114,16 +115,29 @@ def apply_model(
     """Hand the patches of this UNet call what they share, and take our conditioning out again."""
     options = dict(transformer_options or {})
     state: State = state_of({"transformer_options": options})
-    region = kwargs.pop(REGION, None)
-    found = {index: kwargs.pop(MASK.format(index), None) for index in range(len(state.applied))}
+    evaluation = options.get(EVALUATION)
+    region = _fitting(evaluation, kwargs.pop(REGION, None), x)
+    names = {index: MASK.format(index) for index in range(len(state.applied))}
+    found = {i: _fitting(evaluation, kwargs.pop(name, None), x) for i, name in names.items()}
     masks = {index: mask for index, mask in found.items() if mask is not None}
     adapters = executor.class_obj.current_patcher.get_additional_models_with_key(MODELS)
     if adapters:
-        evaluation = options.get(EVALUATION)
         rows = _rows_with_references(evaluation, options.get("uuids"), x)
         options[CALL] = Call(adapters[0].model, evaluation, rows, region, masks)
     branches.hide_twin(options)
     return executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
+
+
+def _fitting(
+    evaluation: Evaluation | None, mask: torch.Tensor | None, x: torch.Tensor
+) -> torch.Tensor | None:
+    """A mask of this UNet call's samples; None where another node cut them into tiles."""
+    size = (x.shape[-2], x.shape[-1])
+    if mask is None or (mask.shape[0], *mask.shape[-2:]) == (x.shape[0], *size):
+        return mask
+    if evaluation is not None:
+        evaluation.run.warn_of_tiles(size)
+    return None
 
 
 def _rows_with_references(evaluation, uuids, x: torch.Tensor) -> torch.Tensor | None:
@@ -133,8 +147,15 @@ def _rows_with_references(evaluation, uuids, x: torch.Tensor) -> torch.Tensor | 
     chunks = [evaluation.run.is_twin(uuid) for uuid in uuids]
     if all(chunks):
         return None
-    rows = torch.arange(x.shape[0], device=x.device).view(len(chunks), -1)
-    return rows[[index for index, twin in enumerate(chunks) if twin]].flatten()
+    samples = evaluation.samples_of(len(chunks), x.shape[0])
+    if samples is None:
+        raise ValueError(
+            f"FlashFace Guidance cannot tell the prompts apart: another node runs the UNet on "
+            f"{x.shape[0]} pictures at once, where {len(chunks)} prompts of {evaluation.samples} "
+            "were asked for. Remove the node that splits the batch, or set reference_guidance to 0."
+        )
+    rows = samples[[index for index, twin in enumerate(chunks) if twin]].flatten()
+    return rows.to(x.device, non_blocking=True)
 
 
 def _masks(evaluation: Evaluation, x: torch.Tensor, window: Any) -> dict[str, Any]:

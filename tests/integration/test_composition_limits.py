@@ -7,7 +7,7 @@ import comfy.samplers
 import pytest
 import torch
 from comfy.model_patcher import ModelPatcher
-from composes import does_not_compose
+from composes import composes, does_not_compose
 from composition import (
     LATE,
     NOISE,
@@ -57,9 +57,73 @@ def test_tiles(order, setting: Setting, caplog):
     with caplog.at_level(logging.WARNING):
         assert difference(tiled(masked.guided(unchanged, order)), expected) < BOUND
     assert [record.getMessage() for record in caplog.records] == [
-        "This sampler works on tiles (64 x 128 pixels of 128 x 128): face region and attention "
+        "This sampling works on tiles (64 x 128 pixels of 128 x 128): face region and attention "
         "masks are left out, because they belong to the whole picture."
     ]
+
+
+def by_tiles(model: ModelPatcher) -> ModelPatcher:
+    """All prompts of the left half, then all of the right one, in one batch."""
+
+    def wrapper(apply_model, given):
+        x, c = given["input"], given["c"]
+        both = torch.cat(x.chunk(2, dim=-1))
+        c = {**c, "c_crossattn": c["c_crossattn"].repeat(2, 1, 1)}
+        out = apply_model(both, given["timestep"].repeat(2), **c)
+        return torch.cat(out.chunk(2), dim=-1)
+
+    clone = model.clone()
+    clone.set_model_unet_function_wrapper(wrapper)
+    return clone
+
+
+@composes(
+    "Tiled Diffusion-style wrappers",
+    note="face regions and attention masks are left out, with a warning",
+)
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("order", ["fA", "Af", "fAG", "AGf"])
+def test_tiles_of_a_wrapper(order, batch, setting: Setting, caplog):
+    mask = torch.zeros(1, 128, 128)
+    mask[:, 32:96, 32:96] = 1
+    masked = replace(setting, options={"face_region": mask, "attention_mask": mask})
+    at = points(setting, [LATE], torch.cat([NOISE, NOISE.flip(-1)])[:batch])
+
+    def sample(model: ModelPatcher) -> Tensor:
+        return noise_predictions(cfg_guider(model), at)[0]
+
+    expected = written(setting, by_tiles, sample, guided="G" in order)
+    assert difference(sample(setting.guided(by_tiles, order)), expected) < BOUND
+    with caplog.at_level(logging.WARNING):
+        assert difference(sample(masked.guided(by_tiles, order)), expected) < BOUND
+    assert "face region and attention masks are left out" in caplog.text
+
+
+def one_at_a_time(model: ModelPatcher) -> ModelPatcher:
+    """The UNet runs on each prompt for itself, and is not told which one it is."""
+
+    def wrapper(apply_model, given):
+        parts = zip(given["input"], given["timestep"], given["c"]["c_crossattn"], strict=True)
+        return torch.cat(
+            [
+                apply_model(x[None], t[None], **{**given["c"], "c_crossattn": prompt[None]})
+                for x, t, prompt in parts
+            ]
+        )
+
+    clone = model.clone()
+    clone.set_model_unet_function_wrapper(wrapper)
+    return clone
+
+
+def test_prompts_that_a_wrapper_mixes_up_are_refused(setting: Setting):
+    at = points(setting, [LATE], NOISE)
+    alike = setting.guided(one_at_a_time, "fA")
+    assert noise_predictions(cfg_guider(alike), at).isfinite().all()
+    with pytest.raises(
+        ValueError, match="runs the UNet on 1 pictures at once, where 3 prompts of 1"
+    ):
+        noise_predictions(cfg_guider(setting.guided(one_at_a_time, "fAG")), at)
 
 
 class OwnNames(PositiveAlone):
