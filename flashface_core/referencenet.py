@@ -88,9 +88,12 @@ def compute(
 ) -> Iterator[tuple[int, Features]]:
     """Yield (timestep, features) for an identity, in batches of at most `rows` crops.
 
-    Features lie on the offload device, in the inference dtype. Runs where the weights are.
+    Features lie on the offload device, in the inference dtype.
     Raises ComfyUI's interrupt between batches.
     """
+    if patcher.current_loaded_device() != patcher.load_device:
+        # In the middle of a sampling, which has the memory: weights come over one by one.
+        patcher.partially_load(patcher.load_device)
     count = identity.latents.shape[0]
     step = max(1, rows // count)
     for start in range(0, len(timesteps), step):

@@ -1,9 +1,12 @@
 """What only a device can tell; tests/accelerator runs it, not the other tests of this folder."""
 
+from dataclasses import replace
+
 import comfy.model_management
 import pytest
 import torch
 from composition import unchanged
+from host_pack import pack_module
 from written_down import ksampler
 
 FEW, MANY = 3, 7
@@ -15,6 +18,33 @@ def waits(model, steps: int) -> int:
     before = torch.ops.pretended.waits()
     ksampler(model, steps=steps)
     return torch.ops.pretended.waits() - before
+
+
+def test_what_is_missing_in_the_middle_of_a_sampling_is_computed_there(setting):
+    """Though ReferenceNet has given its memory away, its weights come over one by one."""
+    steps = {"steps": FEW, "sampler_name": "dpm_2"}
+    expected = ksampler(setting.guided(unchanged, "AG"), **steps)
+    fresh = replace(setting, reference=make_reference(setting))
+    ksampler(fresh.guided(unchanged, "AG"), steps=FEW)  # keeps what euler needs
+    comfy.model_management.unload_all_models()
+    referencenet, ran_on = fresh.flashface.referencenet, set()
+    hook = referencenet.model.diffusion_model.register_forward_pre_hook(
+        lambda _, given: ran_on.add(given[0].device)
+    )
+    try:
+        found = ksampler(fresh.guided(unchanged, "AG"), **steps)
+    finally:
+        hook.remove()
+    assert ran_on == {comfy.model_management.get_torch_device()}
+    assert next(referencenet.model.parameters()).device.type == "cpu"
+    assert torch.allclose(found, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+
+
+def make_reference(setting):
+    """Return the setting's person, of whom nothing was computed yet."""
+    (identity,) = setting.reference.identities
+    make = pack_module("flashface_core.reference").make_reference
+    return make(identity.latents, identity.context, 4)
 
 
 @pytest.mark.parametrize(
