@@ -62,6 +62,11 @@ class FlashFaceModel:
     adapter: ModelPatcher
 
     @property
+    def title(self) -> str:
+        """File and dtype of the weights, which tell two models apart."""
+        return f"{self.name} ({str(self.fingerprint[-1]).removeprefix('torch.')})"
+
+    @property
     def patcher(self) -> ModelPatcher:
         """The larger patcher, where ComfyUI's memory accounting looks for one."""
         return self.referencenet
@@ -69,6 +74,10 @@ class FlashFaceModel:
     def get_models(self) -> list[ModelPatcher]:
         """Return all patchers, as ComfyUI's memory accounting asks for them."""
         return [self.referencenet, self.adapter]
+
+    def is_dynamic(self) -> bool:
+        """Whether ComfyUI can give the weights' memory away by itself, without dropping this."""
+        return self.referencenet.is_dynamic()
 
 
 def load_flashface(

@@ -29,8 +29,8 @@ def apply_reference(
     state = state_of(model.model_options)
     if state.model is not None and state.model.fingerprint != flashface.fingerprint:
         raise ValueError(
-            f"This MODEL already has a reference of {state.model.name} applied, and "
-            f"{flashface.name} was given now. Connect the same FLASHFACE_MODEL to every Apply "
+            f"This MODEL already has a reference of {state.model.title} applied, and "
+            f"{flashface.title} was given now. Connect the same FLASHFACE_MODEL to every Apply "
             "FlashFace of a MODEL."
         )
     clone = model.clone()
@@ -70,9 +70,18 @@ def _install_patches(model: "ModelPatcher", flashface: FlashFaceModel) -> None:
     for name, patch in (("attn1_patch", blocks.capture), ("input_block_patch", blocks.add_region)):
         patches[name] = [patch, *patches.get(name, [])]
     patches["middle_patch"] = [*patches.get("middle_patch", []), blocks.add_reference_term]
-    model.set_additional_models(wrappers.MODELS, [flashface.adapter])
+    model.set_additional_models(wrappers.MODELS, [_adapter_beside(model, flashface)])
     factor = model.model.model_config.memory_usage_factor * wrappers.MEMORY_FACTOR
     model.add_object_patch("memory_usage_factor", factor)
+
+
+def _adapter_beside(model: "ModelPatcher", flashface: FlashFaceModel) -> "ModelPatcher":
+    """Return the adapter, a copy of its own where the user has put the model on another device."""
+    adapter = flashface.adapter
+    can_move = hasattr(adapter, "deepclone_multigpu")  # newer than the oldest supported ComfyUI
+    if adapter.load_device == model.load_device or not can_move:
+        return adapter
+    return adapter.deepclone_multigpu(new_load_device=model.load_device)
 
 
 def _check_model(model: "ModelPatcher", flashface: FlashFaceModel) -> None:

@@ -101,9 +101,9 @@ def test_two_flashface_models_on_one_model(setting, refuses, comfyui_base):
     node = setting.pack["FlashFaceModelLoader"]
     _, second = setting.run_node(node, model_name=file.name, weight_dtype="fp32")
     refuses(
-        "This MODEL already has a reference of composition.safetensors applied, and "
-        "second.safetensors was given now. Connect the same FLASHFACE_MODEL to every Apply "
-        "FlashFace of a MODEL.",
+        "This MODEL already has a reference of composition.safetensors (float32) applied, and "
+        "second.safetensors (float32) was given now. Connect the same FLASHFACE_MODEL to every "
+        "Apply FlashFace of a MODEL.",
         model=setting.apply(setting.model),
         flashface=second,
     )

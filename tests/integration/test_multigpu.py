@@ -201,6 +201,19 @@ def test_select_model_device(setting, patches):
     assert torch.equal(picture(moved), picture(model))
 
 
+def test_a_model_that_was_moved_first_gets_an_adapter_beside_it(setting, patches, ran):
+    """Select Model Device asks to stand before all others: Apply comes after it."""
+    patch = patches["two people in masks, guided"]
+    moved = patch(setting.model.deepclone_multigpu(new_load_device=SECOND))
+    (adapter,) = moved.get_additional_models_with_key("flashface")
+    assert adapter.load_device == SECOND and adapter.model is not setting.flashface.adapter.model
+    expected = picture(patch(setting.model))
+    ran.clear()
+    assert error(picture(moved), expected) < BOUND
+    assert ran.threads(adapter_of(moved).mask_conv)
+    assert not ran.threads(setting.flashface.adapter.model.mask_conv)
+
+
 def test_comfyuis_node_on_a_single_device_changes_nothing(setting, patches):
     model = patches["guided"](setting.model)
     split = run_core("multigpu.MultiGPUCFGSplitNode", model=model, max_gpus=2)
