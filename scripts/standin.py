@@ -14,6 +14,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+# Windows' portable Python looks for modules in its own folders alone.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
 from environment import cache_folder, key_of, lock, read_stamp, remove, write_stamp
 from standin_shapes import Shape, clip_shapes, official_shapes, vae_shapes
 

@@ -10,6 +10,10 @@ import argparse
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+# Windows' portable Python looks for modules in its own folders alone.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from comfyui_source import DEFAULT_VERSION, SOURCES
 from environment import SetupError, say

@@ -17,6 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+# Windows' portable Python looks for modules in its own folders alone.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
 import weights
 from comfy_server import ComfyServer, ServerError
 from environment import SetupError, cache_folder, say

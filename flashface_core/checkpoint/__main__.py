@@ -1,17 +1,20 @@
-"""python3 -m flashface_core.checkpoint SRC DST --dtype fp16"""
+"""python3 flashface_core/checkpoint SRC DST --dtype fp16"""
 
 import argparse
 import sys
 from pathlib import Path
 
-from .convert import DTYPES, convert
-from .errors import CheckpointError
+# Windows' portable Python looks for modules in its own folders alone.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from flashface_core.checkpoint.convert import DTYPES, convert
+from flashface_core.checkpoint.errors import CheckpointError
 
 
 def main() -> int:
     """Convert a checkpoint from the command line; return the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python3 -m flashface_core.checkpoint",
+        prog="python3 flashface_core/checkpoint",
         description="Make a compact FlashFace checkpoint: 10.6 GB become 3.3 GB in fp16.",
     )
     parser.add_argument(

@@ -100,7 +100,7 @@ def test_a_prompt_runs(clean_server: ComfyServer) -> None:
 
 def test_the_main_job_is_in_the_archive(installed: Path) -> None:
     script = installed / "custom_nodes" / FOLDER / "scripts" / "try.py"
-    done = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-I", script, "--help"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (script.parent.parent / "tests/workflows/flashface_guided_api.json").is_file()
 

@@ -30,7 +30,8 @@ def source(tmp_path_factory) -> Path:
 
 
 def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "flashface_core.checkpoint", *map(str, arguments)]
+    """Isolated as Windows' portable Python is: no folder but its own to find modules in."""
+    return [sys.executable, "-I", "flashface_core/checkpoint", *map(str, arguments)]
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
