@@ -1,8 +1,12 @@
-"""What the preview pictures share: colours, captions, badges, tiles. Default font, no file."""
+"""What the preview pictures share: colours, captions, badges, tiles.
+
+Pillow's own font writes Latin; for names in other scripts a font of the system is looked for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -15,21 +19,28 @@ WARN = (240, 176, 80)
 DARK = (24, 26, 31)
 PANEL = (44, 48, 56)
 LIGHT = (232, 234, 238)
+BEYOND_LATIN = 0x250
+BROAD_FONTS = (
+    *("msyh.ttc", "msgothic.ttc", "malgun.ttf", "arial.ttf"),  # Windows
+    *("PingFang.ttc", "Hiragino Sans GB.ttc", "Arial Unicode.ttf"),  # macOS
+    *("NotoSansCJK-Regular.ttc", "wqy-microhei.ttc", "DroidSansFallbackFull.ttf", "DejaVuSans.ttf"),
+)
 Colour = tuple[int, int, int]
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def write(
     sheet: Image.Image, xy: tuple[float, float], text: str, colour: Colour = LIGHT, size: int = 16
 ) -> float:
     """Write a line with its top left at xy; its width in pixels."""
-    font, draw = ImageFont.load_default(size), ImageDraw.Draw(sheet)
+    font, draw = _font(text, size), ImageDraw.Draw(sheet)
     draw.text(xy, text, fill=colour, font=font)
     return draw.textlength(text, font)
 
 
 def text_width(text: str, size: int = 16) -> int:
     """Width in pixels that `write` needs."""
-    font = ImageFont.load_default(size)
+    font = _font(text, size)
     return round(ImageDraw.Draw(Image.new("L", (1, 1))).textlength(text, font))
 
 
@@ -63,3 +74,18 @@ def tile(picture: Image.Image, side: int) -> Image.Image:
     square = Image.new("RGB", (side, side), PANEL)
     square.paste(picture.resize(size), ((side - size[0]) // 2, (side - size[1]) // 2))
     return square
+
+
+def _font(text: str, size: int) -> Font:
+    broad = _broad_font(size) if any(c.isalpha() and ord(c) >= BEYOND_LATIN for c in text) else None
+    return broad or ImageFont.load_default(size)
+
+
+@cache
+def _broad_font(size: int) -> Font | None:
+    for name in BROAD_FONTS:
+        try:
+            return ImageFont.truetype(name, size)
+        except OSError:
+            continue
+    return None

@@ -6,6 +6,7 @@ float64, and perhaps `i.thumbnails` (N, h, w, 3) uint8.
 """
 
 import contextlib
+import hashlib
 import os
 import re
 import tempfile
@@ -103,6 +104,17 @@ def load_reference(path: str | Path) -> Reference:
             f"{path.name} cannot be read: {error}. It is damaged, cut off, or no safetensors file; "
             "save the reference again, or choose another one."
         ) from error
+
+
+def content_key(path: Path) -> str:
+    """Tell a saved file from one that took its name: by content, however quick the change was.
+
+    A file that is too large to be one is told by size and time, and not read.
+    """
+    status = path.stat()
+    if status.st_size > LARGEST_BYTES:
+        return f"{status.st_size} {status.st_mtime_ns}"
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _to_tensors(reference: Reference) -> Tensors:

@@ -1,4 +1,3 @@
-import hashlib
 import logging
 from pathlib import Path
 
@@ -6,6 +5,7 @@ import folder_paths
 from comfy_api.latest import io, ui
 
 from ..flashface_core.geometry import pil_to_image
+from ..flashface_core.reference_file import content_key
 from . import folders
 from .types import (
     FACE2DIFFUSION_CATEGORY,
@@ -50,7 +50,7 @@ class Face2DiffusionSaveIdentity(io.ComfyNode):
         from ..flashface_core.face2diffusion.identity_file import save_identity
         from ..flashface_core.face2diffusion.sheet import identity_sheet
 
-        folder = folder_paths.get_folder_paths(folders.IDENTITIES)[0]
+        folder = folders.for_saving(folders.IDENTITIES)
         path, new = save_identity(identity, folder, name)
         title = f"Saved as {path.stem}" if new else f"Saved already as {path.stem}"
         log.info("Save Identity: %s (%s).", title, path)
@@ -90,8 +90,7 @@ class Face2DiffusionLoadIdentity(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, identity_name: str, **_) -> str:
-        # the content, not the time: a file that is copied over in the same second counts too
-        return hashlib.sha256(_path(identity_name).read_bytes()).hexdigest()
+        return content_key(_path(identity_name))
 
     @classmethod
     def execute(cls, face2diffusion, identity_name: str) -> io.NodeOutput:

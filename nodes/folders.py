@@ -22,6 +22,21 @@ def register() -> None:
         folder_paths.folder_names_and_paths[name][1].update(extensions)
 
 
+def for_saving(name: str) -> str:
+    """The folder of a kind that new files go to: the first one that can be written.
+
+    Folders of extra_model_paths.yaml come first, and may be a share that is not for writing.
+    """
+    paths = folder_paths.get_folder_paths(name)
+    return next((path for path in paths if _can_be_written(path)), paths[0])
+
+
+def _can_be_written(path: str) -> bool:
+    while not os.path.isdir(path) and path != os.path.dirname(path):
+        path = os.path.dirname(path)  # it is made when the first file is saved
+    return os.access(path, os.W_OK)
+
+
 def face_models() -> ModelFolders:
     """Where face detectors and recognition models may lie; the folders need not exist."""
     return ModelFolders(

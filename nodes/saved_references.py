@@ -1,4 +1,3 @@
-import hashlib
 import logging
 from pathlib import Path
 
@@ -6,7 +5,7 @@ import folder_paths
 from comfy_api.latest import io, ui
 
 from ..flashface_core.geometry import pil_to_image
-from ..flashface_core.reference_file import load_reference, save_reference
+from ..flashface_core.reference_file import content_key, load_reference, save_reference
 from ..flashface_core.reference_sheet import reference_sheet
 from . import folders
 from .types import CATEGORY, FlashFaceReferenceType
@@ -47,7 +46,7 @@ class FlashFaceSaveReference(io.ComfyNode):
 
     @classmethod
     def execute(cls, reference, name: str) -> io.NodeOutput:
-        folder = folder_paths.get_folder_paths(folders.REFERENCES)[0]
+        folder = folders.for_saving(folders.REFERENCES)
         path, new = save_reference(reference, folder, name)
         title = f"Saved as {path.stem}" if new else f"Saved already as {path.stem}"
         log.info("Save Reference: %s (%s).", title, path)
@@ -83,8 +82,7 @@ class FlashFaceLoadReference(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, reference_name: str) -> str:
-        # the content, not the time: a file that is copied over in the same second counts too
-        return hashlib.sha256(_path(reference_name).read_bytes()).hexdigest()
+        return content_key(_path(reference_name))
 
     @classmethod
     def execute(cls, reference_name: str) -> io.NodeOutput:

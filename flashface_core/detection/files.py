@@ -98,5 +98,7 @@ def _onnx_files(root: Path) -> Iterator[Path]:
         deep = len(Path(folder).relative_to(root).parts) >= DEPTH  # links may go in circles
         below[:] = [] if deep else sorted(below)
         for name in sorted(names):
-            if name.lower().endswith(".onnx") and not name.startswith("."):
-                yield Path(folder) / name
+            path = Path(folder) / name
+            # A link to what is not there, such as a cache that was emptied, is no model.
+            if name.lower().endswith(".onnx") and not name.startswith(".") and path.is_file():
+                yield path

@@ -1,5 +1,6 @@
 """The face nodes as ComfyUI runs them: loader, crops, regions, similarity, saved references."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -274,6 +275,26 @@ def test_a_changed_file_is_read_again(
     assert load.fingerprint_inputs(reference_name="anna.safetensors") != first
     (back,) = node("LoadReference", reference_name="anna.safetensors")
     assert [identity.weight for identity in back.identities] == [0.7, 0.3]
+
+
+def test_a_folder_that_cannot_be_written_is_passed_over(
+    node: Node, reference: Any, references: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A share of extra_model_paths.yaml comes before ComfyUI's own folder."""
+    share = tmp_path / "share" / "flashface_references"
+    share.parent.mkdir()
+    kind = folder_paths.folder_names_and_paths["flashface_references"]
+    listed = ([str(share), *kind[0]], kind[1])
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "flashface_references", listed)
+    may = os.access  # tests may run as root, who can write everywhere
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: "share" not in str(path) and may(path, mode)
+    )
+    node("SaveReference", reference=reference, name="anna")
+    assert (references / "anna.safetensors").is_file() and not share.exists()
+    monkeypatch.setattr(os, "access", may)
+    node("SaveReference", reference=reference, name="anna")
+    assert (share / "anna.safetensors").is_file()
 
 
 @pytest.mark.parametrize("name", ["../x", "..\\x", "/tmp/x", "CON", "", "x" * 300])

@@ -163,6 +163,13 @@ def test_links_that_go_in_circles_end(tmp_path: Path) -> None:
     assert detection_models(folders(tmp_path)) == []
 
 
+def test_links_to_nothing_are_no_models(tmp_path: Path) -> None:
+    (tmp_path / "insightface/models/buffalo_l").mkdir(parents=True)
+    (tmp_path / "insightface/models/buffalo_l/det_10g.onnx").symlink_to(tmp_path / "gone.onnx")
+    assert detection_models(folders(tmp_path)) == []
+    assert fingerprint(folders(tmp_path)) == fingerprint(folders(tmp_path / "nowhere"))
+
+
 def test_the_newest_exact_yunet_is_taken(tmp_path: Path) -> None:
     (tmp_path / "face_detection").mkdir()
     for date in ("2022mar", "2023mar", "2023mar_int8", "2023mar_int8bq"):

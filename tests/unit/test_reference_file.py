@@ -9,13 +9,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from flashface_core import drawing
 from flashface_core.combine import combine_references
 from flashface_core.features import FeatureCache
 from flashface_core.reference import Identity, Reference, make_reference, make_thumbnails
 from flashface_core.reference_file import (
     FORMAT_KEY,
+    LARGEST_BYTES,
     ReferenceFileError,
     checked_name,
+    content_key,
     load_reference,
     save_reference,
 )
@@ -251,6 +254,17 @@ def test_damage_anywhere_is_refused_or_harmless(tmp_path: Path, seed: int) -> No
         assert torch.isfinite(identity.latents).all() and identity.latents.shape[1] == 4
 
 
+def test_content_tells_files_apart_and_large_ones_are_not_read(tmp_path: Path) -> None:
+    first, same, other = (tmp_path / f"{i}.safetensors" for i in range(3))
+    for file, content in ((first, b"anna"), (same, b"anna"), (other, b"anne")):
+        file.write_bytes(content)
+    assert content_key(first) == content_key(same) != content_key(other)
+    with other.open("r+b") as file:
+        file.truncate(LARGEST_BYTES + 1)  # holds no data on the disk
+    status = other.stat()
+    assert content_key(other) == f"{LARGEST_BYTES + 1} {status.st_mtime_ns}"
+
+
 def test_combining_multiplies_weights_and_shares_features() -> None:
     mixed = combine_references((PEOPLE, 0.5), (Reference((person(5, weight=2.0),)), -0.25))
     assert [i.weight for i in mixed.identities] == [0.5, -0.05, 0.5 / 3, -0.5]
@@ -279,6 +293,14 @@ def test_thumbnails_are_small_copies() -> None:
     small = make_thumbnails(left)
     assert small.shape == (2, 96, 96, 3) and small.dtype == torch.uint8
     assert small[:, :, :47].min() == 255 and small[:, :, 49:].max() == 0
+
+
+def test_names_in_other_scripts_can_be_read() -> None:
+    titles = "\u5b89\u5a1c", "\u5a1c\u5b89"
+    if all(drawing._broad_font(size) is None for size in (16, 24)):
+        pytest.skip("this system has no font with Chinese characters")
+    one, other = (reference_sheet(PEOPLE, title).tobytes() for title in titles)
+    assert one != other, "both are empty boxes"
 
 
 @pytest.mark.parametrize("faces", [1, 4, 8, 30])
