@@ -104,6 +104,10 @@ OUTPUTS = [
 ]
 
 
+PREVIEWS = 32
+"""Images of a call that are previewed at most: frames of a film are many."""
+
+
 class FlashFaceCropFaces(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -132,20 +136,26 @@ class FlashFaceCropFaces(io.ComfyNode):
         counts = [batch.shape[0] for batch in image]
         boxes = boxes_per_batch(bboxes, counts) if bboxes else None
         finder = _detector(detector, boxes)
-        results = list(choose_in_batches(image, choice, finder, boxes))
-        crops = [geometry.pil_to_image(crop) for result in results for crop in result.crops]
+        crops, frames, masks, previews, reasons = [], [], [], [], []
+        for result in choose_in_batches(image, choice, finder, boxes):
+            crops += [geometry.pil_to_image(crop) for crop in result.crops]
+            frames.append(_boxes(result))
+            masks.append(_mask(result))
+            reasons.append(result.reason)
+            if len(previews) < PREVIEWS:
+                previews.append(_preview(result, len(frames), sum(counts)))
         if not crops:
-            reason = results[0].reason if results else "the image input is empty"
+            reason = reasons[0] if reasons else "the image input is empty"
             raise NoFaceError(
-                f"No face is left: every image was skipped ({len(results)} of {len(results)}). "
+                f"No face is left: every image was skipped ({len(reasons)} of {len(reasons)}). "
                 f"Image 1: {reason}. Use other photos, or set 'if_no_face' to 'use whole image'."
             )
-        per_batch = _regroup(results, counts)
         return io.NodeOutput(
             torch.stack(crops),
-            [_payload(batch) for batch in per_batch],
-            [torch.stack([_mask(result) for result in batch]) for batch in per_batch],
-            ui=ui.PreviewImage(_previews(results)),
+            # of one image a list of boxes, of a batch a list of lists
+            [batch[0] if len(batch) == 1 else batch for batch in _regroup(frames, counts)],
+            [torch.stack(batch) for batch in _regroup(masks, counts)],
+            ui=ui.PreviewImage(previews),
         )
 
 
@@ -156,11 +166,10 @@ def _detector(given: list | None, boxes: list | None) -> Detector | None:
     return load_detector("auto", Settings(folders.face_models())) if boxes is None else None
 
 
-def _previews(results: list[ChosenFaces]) -> list[torch.Tensor]:
-    return [
-        geometry.pil_to_image(faces_preview(result, f"Image {number}"))
-        for number, result in enumerate(results, 1)
-    ]
+def _preview(result: ChosenFaces, number: int, total: int) -> torch.Tensor:
+    more = total - number if number == PREVIEWS else 0
+    title = f"Image {number}" + (f" ({more} more are not shown)" if more else "")
+    return geometry.pil_to_image(faces_preview(result, title))
 
 
 def choose_in_batches(
@@ -194,18 +203,15 @@ def choose_in_batches(
             progress.update(1)
 
 
-def _regroup(results: list[ChosenFaces], counts: list[int]) -> list[list[ChosenFaces]]:
+def _regroup(results: list, counts: list[int]) -> list[list]:
     rest = iter(results)
     return [[next(rest) for _ in range(count)] for count in counts]
 
 
-def _payload(batch: list[ChosenFaces]) -> list:
-    """BOUNDING_BOX of one IMAGE: a list of boxes, or a list of lists for a batch."""
-    frames = [
-        [box_payload(face.box, cut) for face, cut in zip(result.chosen, result.cuts, strict=True)]
-        for result in batch
+def _boxes(result: ChosenFaces) -> list[dict]:
+    return [
+        box_payload(face.box, cut) for face, cut in zip(result.chosen, result.cuts, strict=True)
     ]
-    return frames[0] if len(frames) == 1 else frames
 
 
 def _mask(result: ChosenFaces) -> torch.Tensor:

@@ -90,6 +90,13 @@ def test_boxes_put_out_give_the_same_crops_when_put_in(crop: Crop) -> None:
     assert torch.equal(faces, again) and same == bboxes
 
 
+def test_of_many_frames_some_are_previewed(crop: Crop, comfyui_base: Path) -> None:
+    before = previews(comfyui_base)
+    faces, bboxes, masks = crop(torch.rand(40, 64, 64, 3), bboxes=BOX, size=64)
+    assert len(faces) == len(bboxes[0]) == 40 and masks[0].shape == (40, 64, 64)
+    assert len(previews(comfyui_base) - before) == 32
+
+
 def test_one_pixel_pictures_are_cropped(crop: Crop) -> None:
     faces, _, masks = crop(torch.ones(1, 1, 1, 3), if_no_face="use whole image", size=64)
     assert faces.min() == 1 and masks[0].tolist() == [[[1.0]]]
