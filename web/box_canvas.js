@@ -8,6 +8,7 @@
 //   source.filled(box)     the part of the picture that counts for a box, in shares
 //   source.square()        whether what is drawn is kept square
 //   source.change(boxes)   takes new boxes; absent where nothing may be drawn
+//   source.done()          called when a drag, or what else changed the boxes, is over
 //   source.hint()          a line of text for a picture without boxes
 //   source.resized()       called when the canvas has got another size
 //   source.many()          whether there may be more than one box
@@ -21,7 +22,10 @@ const clamp = (value, low = 0, high = 1) => Math.min(Math.max(value, low), high)
 export function createBoxCanvas(source) {
   const canvas = document.createElement("canvas");
   canvas.dataset.testid = "flashface-boxes";
-  Object.assign(canvas.style, { width: "100%", height: "100%", display: "block" });
+  Object.assign(canvas.style, {
+    width: "100%", height: "100%", display: "block",
+    touchAction: "none", // or a finger would scroll instead
+  });
   let drag = null;
   let queued = false;
 
@@ -120,13 +124,16 @@ export function createBoxCanvas(source) {
     return [Math.min(x1, x2), Math.min(y1, y2), Math.max(x1, x2), Math.max(y1, y2)];
   }
 
-  // The box with equal sides in pixels, as long as the longer one that fits into the picture.
+  // The box with equal sides in pixels that fits into the picture: as long as the side that an
+  // edge moves, or the longer one of a corner's.
   function squared([x1, y1, x2, y2], sides) {
     const [width, height] = source.size();
     const [fixedX, fixedY] = [sides[0] ? x2 : x1, sides[1] ? y2 : y1];
     const [left, up] = [sides[0] ? x1 < x2 : x2 < x1, sides[1] ? y1 < y2 : y2 < y1];
     const room = Math.min((left ? fixedX : 1 - fixedX) * width, (up ? fixedY : 1 - fixedY) * height);
-    const side = Math.min(Math.max(Math.abs(x2 - x1) * width, Math.abs(y2 - y1) * height), room);
+    const across = sides[0] || sides[2] ? Math.abs(x2 - x1) * width : 0;
+    const down = sides[1] || sides[3] ? Math.abs(y2 - y1) * height : 0;
+    const side = Math.min(Math.max(across, down), room);
     const [x, y] = [fixedX + (left ? -side : side) / width, fixedY + (up ? -side : side) / height];
     return [fixedX, fixedY, x, y];
   }
@@ -160,10 +167,13 @@ export function createBoxCanvas(source) {
     const boxes = [...drag.before];
     boxes[drag.index] = box;
     source.change(boxes);
+    drag.changed = true;
     redraw();
   });
   const end = (event) => {
-    if (drag) event.stopPropagation();
+    if (!drag) return;
+    event.stopPropagation();
+    if (drag.changed) source.done();
     drag = null;
   };
   canvas.addEventListener("dblclick", (event) => {
@@ -171,6 +181,7 @@ export function createBoxCanvas(source) {
     if (!held) return;
     event.stopPropagation();
     source.change(source.boxes().filter((_, index) => index !== held.index));
+    source.done();
     redraw();
   });
   canvas.addEventListener("pointerup", end);

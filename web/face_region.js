@@ -4,9 +4,9 @@
 // nothing of this. With boxes from Create Bounding Boxes it shows those; where that node has no
 // editor of its own (it needs Nodes 2.0), they are drawn here. That node's canvas follows the
 // width and height given here, so that its boxes are pixels of the same picture.
-import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { createBoxCanvas } from "./box_canvas.js";
+import { after, inputNode, setValue, shownBy, sizeOf, valueOf, widgetOf } from "./nodes.js";
 
 const REGION = "FlashFaceRegion";
 const BOXES = "CreateBoundingBoxes";
@@ -14,46 +14,23 @@ const CORNERS = ["x1", "y1", "x2", "y2"];
 const STEP = 16; // of width and height of Create Bounding Boxes
 const HEIGHT = 150;
 const PATIENCE = 400; // ms
+const [MUTED, BYPASSED] = [2, 4]; // modes of nodes
 
-const widgetOf = (node, name) => node?.widgets?.find((widget) => widget.name === name);
-const valueOf = (node, name) => widgetOf(node, name)?.value;
 const modern = () => Boolean(window.LiteGraph?.vueNodesMode);
 
-function setValue(node, name, value) {
-  const widget = widgetOf(node, name);
-  if (!widget || widget.value === value) return;
-  widget.value = value;
-  widget.callback?.(value, app.canvas, node);
-}
-
-function inputNode(node, name) {
-  const slot = node.findInputSlot(name);
-  return slot >= 0 && node.isInputConnected(slot) ? node.getInputNode(slot) : null;
-}
-
-// The node whose boxes are shown; undefined without a link, null for boxes of other nodes.
+// The node whose boxes are shown; null for boxes of other nodes, undefined where none arrive.
 function editorOf(node) {
   const slot = node.findInputSlot("bboxes");
   if (slot < 0 || !node.isInputConnected(slot)) return undefined;
   const source = node.getInputNode(slot);
-  return source?.comfyClass === BOXES ? source : null;
+  if (source?.mode === MUTED) return undefined;
+  if (source?.comfyClass !== BOXES) return null;
+  return source.mode === BYPASSED ? undefined : source;
 }
 
-// The picture that a node shows, once it is loaded, or null. `kept` holds it by its address.
-function shownBy(node, kept) {
-  const made = node && app.nodeOutputs?.[node.id]?.images?.[0];
-  const picture = node?.imgs?.[0] ?? (made && load(made, kept));
-  return picture?.complete && picture.naturalWidth ? picture : null;
-}
-
-function load(made, kept) {
-  const address = api.apiURL(`/view?${new URLSearchParams(made)}`);
-  if (kept.address !== address) {
-    kept.address = address;
-    kept.picture = new Image();
-    kept.picture.src = address;
-  }
-  return kept.picture;
+// Whether a corner comes from another node, whatever the number here says.
+function cornersLinked(node) {
+  return (node.inputs ?? []).some((input) => CORNERS.includes(input.widget?.name) && input.link != null);
 }
 
 function backdropOf(node) {
@@ -66,16 +43,24 @@ function resultOf(node) {
   return editorOf(node) === null ? shownBy(node, (node.faceResult ??= {})) : null;
 }
 
-// Boxes of Create Bounding Boxes as shares of its picture.
-function editorBoxes(editor) {
-  const [width, height] = ["width", "height"].map((name) => valueOf(editor, name));
+// The picture whose pixels a run takes boxes for: that of `image`, else as large as the region.
+// Null where this is not known here.
+function pixelsOf(node) {
+  if (inputNode(node, "image")) {
+    const picture = shownBy(inputNode(node, "image"), (node.faceBackdrop ??= {}));
+    return picture && [picture.naturalWidth, picture.naturalHeight];
+  }
+  return inputNode(node, "width") || inputNode(node, "height") ? null : sizeOf(node);
+}
+
+// Boxes of Create Bounding Boxes as shares of a picture of this size.
+function editorBoxes(editor, [width, height]) {
   return (valueOf(editor, "editor_state") ?? []).map((box) => [
     box.x / width, box.y / height, (box.x + box.width) / width, (box.y + box.height) / height,
   ]);
 }
 
-function setEditorBoxes(editor, boxes) {
-  const [width, height] = ["width", "height"].map((name) => valueOf(editor, name));
+function setEditorBoxes(editor, boxes, [width, height]) {
   const old = valueOf(editor, "editor_state") ?? [];
   const empty = { type: "obj", text: "", desc: "", palette: [] };
   const made = boxes.map(([x1, y1, x2, y2], index) => ({
@@ -90,13 +75,14 @@ function setEditorBoxes(editor, boxes) {
 
 function followSize(node) {
   const editor = editorOf(node);
-  if (!editor || inputNode(node, "image") || inputNode(editor, "background")) return;
-  const old = editorBoxes(editor);
-  for (const name of ["width", "height"]) {
-    if (inputNode(node, name) || inputNode(editor, name)) continue;
-    setValue(editor, name, Math.max(64, Math.round(valueOf(node, name) / STEP) * STEP));
-  }
-  if (!modern()) setEditorBoxes(editor, old); // its own editor keeps the shares otherwise
+  const pixels = editor && pixelsOf(node);
+  if (!pixels || inputNode(editor, "width") || inputNode(editor, "height")) return;
+  const size = pixels.map((side) => Math.max(64, Math.round(side / STEP) * STEP));
+  const before = sizeOf(editor);
+  if (size.join() === before.join()) return;
+  const old = editorBoxes(editor, before);
+  ["width", "height"].forEach((name, index) => setValue(editor, name, size[index]));
+  if (!modern()) setEditorBoxes(editor, old, pixels); // its own editor keeps the shares otherwise
 }
 
 function sourceOf(node) {
@@ -110,7 +96,7 @@ function sourceOf(node) {
     result: () => resultOf(node),
     boxes() {
       const editor = editorOf(node);
-      if (editor) return editorBoxes(editor);
+      if (editor) return editorBoxes(editor, pixelsOf(node) ?? sizeOf(editor));
       const corners = CORNERS.map((name) => valueOf(node, name));
       return editor === undefined && corners[2] > corners[0] && corners[3] > corners[1]
         ? [corners]
@@ -137,22 +123,20 @@ function sourceOf(node) {
     get change() {
       const editor = editorOf(node);
       if (editor === null || (editor && modern())) return undefined;
-      if (editor) return (boxes) => setEditorBoxes(editor, boxes);
+      if (editor) {
+        return (boxes) => setEditorBoxes(editor, boxes, pixelsOf(node) ?? sizeOf(editor));
+      }
+      if (cornersLinked(node)) return undefined;
       return ([box = [0, 0, 0, 0]]) =>
         CORNERS.forEach((name, i) => setValue(node, name, Math.round(box[i] * 100) / 100));
     },
+    // The front end takes notice, for undo and for keeping unsaved work.
+    done() {
+      app.canvas?.emitBeforeChange?.();
+      app.canvas?.emitAfterChange?.();
+    },
   };
   return source;
-}
-
-// Call `more` after what an object's function did before.
-function after(object, name, more) {
-  const before = object[name];
-  object[name] = function (...given) {
-    const result = before?.apply(this, given);
-    more(...given);
-    return result;
-  };
 }
 
 function addCanvas(node) {
@@ -171,15 +155,24 @@ function addCanvas(node) {
     after(node, name, () => setTimeout(update));
   }
   node.redrawFaceBoxes = redraw;
-  // Pictures of other nodes arrive without notice.
+  node.updateFaceBoxes = update;
+  watch(node);
+  hidePreview(node);
+}
+
+// Pictures of other nodes arrive without notice. The timer does not hold the node: not all that
+// are made are added to a graph, and not all are told when it is cleared.
+function watch(node) {
+  const held = new WeakRef(node);
   let shown = "";
   const timer = setInterval(() => {
-    const now = [backdropOf(node)?.src, resultOf(node)?.src].join();
-    if (now !== shown) redraw();
+    const there = held.deref();
+    if (!there) return clearInterval(timer);
+    const now = [backdropOf(there)?.src, resultOf(there)?.src].join();
+    if (now !== shown) there.updateFaceBoxes();
     shown = now;
   }, PATIENCE);
   after(node, "onRemoved", () => clearInterval(timer));
-  hidePreview(node);
 }
 
 // The canvas shows what the preview of the last run would show again.

@@ -60,6 +60,17 @@ CURVE = """() => {
   app.canvas.setDirty(true, true);
   app.graph.id = crypto.randomUUID();
 }"""
+# A photo, as the picture that the boxes of Face Region belong to.
+PHOTO = """() => {
+  const region = app.graph.nodes.find(node => node.type === "FlashFaceRegion");
+  const photo = LiteGraph.createNode("LoadImage");
+  app.graph.add(photo);
+  photo.pos = [0, 500];
+  const image = photo.widgets.find(widget => widget.name === "image");
+  image.value = image.options.values[0];
+  image.callback?.(image.value);
+  photo.connect(0, region, region.findInputSlot("image"));
+}"""
 NODE = "app.graph.nodes.find(node => node.type === '{}')"
 LINK = f"{NODE.format('FlashFaceRegion')}.isInputConnected(0)"
 DESIGNS = pytest.mark.parametrize("modern", [False, True], ids=["canvas nodes", "Nodes 2.0"])
@@ -78,7 +89,8 @@ def values(page: Page, kind: str) -> dict[str, Any]:
 def picture(page: Page, kind: str) -> np.ndarray:
     """The picture that a node shows, (H, W, 3)."""
     source = page.evaluate(f"{NODE.format(kind)}.imgs[0].src")
-    with urllib.request.urlopen(source.replace("webp", "png")) as answer:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(source.replace("webp", "png")) as answer:
         return np.asarray(Image.open(io.BytesIO(answer.read())).convert("RGB"))
 
 
@@ -154,6 +166,60 @@ def test_a_box_drawn_on_face_region_is_the_region(modern: bool, open_page: OpenP
     assert right == min(left + side, WIDTH) and bottom == min(top + side, HEIGHT)
 
 
+@DESIGNS
+def test_a_drag_is_one_step_of_undo(modern: bool, open_page: OpenPage) -> None:
+    page = build(open_page, modern, boxes=False)
+    page.evaluate("app.canvas.emitBeforeChange(); app.canvas.emitAfterChange()")  # what was built
+    canvas = page.get_by_test_id("flashface-boxes")
+    before = values(page, "FlashFaceRegion")
+    drag(page, canvas, (0.45, 0.35), (0.6, 0.45))
+    once = values(page, "FlashFaceRegion")
+    drag(page, canvas, (0.6, 0.4), (0.7, 0.5))
+    twice = values(page, "FlashFaceRegion")
+    assert before != once != twice
+    for key, expected in (("z", once), ("z", before), ("y", once)):
+        page.keyboard.press(f"Control+{key}")
+        page.wait_for_timeout(600)
+        assert values(page, "FlashFaceRegion") == expected
+
+
+def test_an_edge_makes_a_square_box_smaller_and_larger(open_page: OpenPage) -> None:
+    page = build(open_page, modern=False, boxes=False)
+    canvas = page.get_by_test_id("flashface-boxes")
+    shown = settled(canvas).bounding_box()
+    assert shown is not None
+    scale = min(shown["width"] / WIDTH, shown["height"] / HEIGHT)
+    wide, high = WIDTH * scale / shown["width"], HEIGHT * scale / shown["height"]
+
+    def on_canvas(x: float, y: float) -> tuple[float, float]:
+        return (1 - wide) / 2 + x * wide, (1 - high) / 2 + y * high
+
+    first = values(page, "FlashFaceRegion")
+    width = first["x2"] - first["x1"]
+    for share in (0.5, 1.2):
+        now = values(page, "FlashFaceRegion")
+        middle = (now["y1"] + now["y2"]) / 2
+        right = first["x1"] + share * width
+        drag(page, canvas, on_canvas(now["x2"], middle), on_canvas(right, middle))
+        now = values(page, "FlashFaceRegion")
+        assert now["x2"] == pytest.approx(right, abs=0.02)
+        sides = (now["x2"] - now["x1"]) * WIDTH, (now["y2"] - now["y1"]) * HEIGHT
+        assert sides[0] == pytest.approx(sides[1], abs=15)
+
+
+@RECENT
+@pytest.mark.parametrize("muted", [2, 4], ids=["muted", "bypassed"])
+def test_a_box_editor_that_does_not_run_is_not_shown(muted: int, open_page: OpenPage) -> None:
+    page = build(open_page, modern=False, boxes=True)
+    ends = [NODE.format(kind) for kind in ("CreateBoundingBoxes", "FlashFaceRegion")]
+    page.evaluate(f"{ends[0]}.connect(1, {ends[1]}, 0); {ends[0]}.mode = {muted}")
+    page.wait_for_timeout(500)
+    before = values(page, "FlashFaceRegion")
+    drag(page, page.get_by_test_id("flashface-boxes"), (0.45, 0.35), (0.6, 0.45))
+    assert values(page, "FlashFaceRegion")["x1"] > before["x1"]
+    assert not values(page, "CreateBoundingBoxes")["editor_state"]
+
+
 @RECENT
 def test_boxes_of_the_box_editor_are_the_region(open_page: OpenPage) -> None:
     page = build(open_page, modern=True, boxes=True)
@@ -205,6 +271,21 @@ def test_without_the_box_editor_face_region_takes_its_place(open_page: OpenPage)
     assert left == boxes[0]["x"] and right == boxes[1]["x"] + boxes[1]["width"]
     page.mouse.dblclick(*place(canvas, 0.7, 0.5))
     assert values(page, "CreateBoundingBoxes")["editor_state"] == boxes[:1]
+
+
+@RECENT
+def test_boxes_are_drawn_in_pixels_of_a_linked_picture(open_page: OpenPage) -> None:
+    """Execution takes them so: what is drawn on the canvas is the region."""
+    page = build(open_page, modern=False, boxes=True)
+    page.evaluate(PHOTO)
+    ends = [NODE.format(kind) for kind in ("CreateBoundingBoxes", "FlashFaceRegion")]
+    page.evaluate(f"{ends[0]}.connect(1, {ends[1]}, 0)")
+    page.wait_for_function("app.graph.nodes.find(n => n.type === 'LoadImage').imgs?.[0]?.complete")
+    page.wait_for_timeout(1000)
+    drag(page, page.get_by_test_id("flashface-boxes"), (0.3, 0.4), (0.5, 0.6))
+    left, top, *_ = run_region(page)
+    assert left == pytest.approx(0.3 * WIDTH, abs=0.03 * WIDTH)
+    assert top == pytest.approx(0.4 * HEIGHT, abs=0.04 * HEIGHT)
 
 
 @RECENT

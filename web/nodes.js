@@ -1,0 +1,52 @@
+// What this pack asks of the front end's nodes: widgets, links, and the pictures that they show.
+import { api } from "../../scripts/api.js";
+import { app } from "../../scripts/app.js";
+
+export const widgetOf = (node, name) => node?.widgets?.find((widget) => widget.name === name);
+export const valueOf = (node, name) => widgetOf(node, name)?.value;
+export const sizeOf = (node) => ["width", "height"].map((name) => valueOf(node, name));
+
+export function setValue(node, name, value) {
+  const widget = widgetOf(node, name);
+  if (!widget || widget.value === value) return;
+  widget.value = value;
+  widget.callback?.(value, app.canvas, node);
+}
+
+export function inputNode(node, name) {
+  const slot = node.findInputSlot(name);
+  return slot >= 0 && node.isInputConnected(slot) ? node.getInputNode(slot) : null;
+}
+
+// Outputs are kept by number; in a subgraph, by that of the subgraph too.
+function outputsOf(node) {
+  const inside = node.graph?.isRootGraph === false;
+  return app.nodeOutputs?.[inside ? `${node.graph.id}:${node.id}` : node.id];
+}
+
+// The picture that a node shows, once it is loaded, or null. `kept` holds it by its address.
+export function shownBy(node, kept) {
+  const made = node && outputsOf(node)?.images?.[0];
+  const picture = node?.imgs?.[0] ?? (made && load(made, kept));
+  return picture?.complete && picture.naturalWidth ? picture : null;
+}
+
+function load(made, kept) {
+  const address = api.apiURL(`/view?${new URLSearchParams(made)}`);
+  if (kept.address !== address) {
+    kept.address = address;
+    kept.picture = new Image();
+    kept.picture.src = address;
+  }
+  return kept.picture;
+}
+
+// Call `more` after what an object's function did before.
+export function after(object, name, more) {
+  const before = object[name];
+  object[name] = function (...given) {
+    const result = before?.apply(this, given);
+    more(...given);
+    return result;
+  };
+}
