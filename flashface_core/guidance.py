@@ -118,11 +118,13 @@ PRESETS = {
 }
 
 
-def trailing_timesteps(steps: int) -> list[float]:
+def trailing_timesteps(steps: int, total: int | None = None) -> list[float]:
     """Return the authors' timesteps 999 - i 1000 / steps, from noise to picture.
 
+    total: steps of a longer schedule, of which the last `steps` are returned.
     Raises ValueError for fewer than 1 or more than 1000 steps.
     """
     if not 1 <= steps <= LAST_TIMESTEP + 1:
         raise ValueError(f"steps must be 1 to {LAST_TIMESTEP + 1}, got {steps}.")
-    return [LAST_TIMESTEP - index * (LAST_TIMESTEP + 1) / steps for index in range(steps)]
+    total = steps if total is None else total
+    return [LAST_TIMESTEP - i * (LAST_TIMESTEP + 1) / total for i in range(total - steps, total)]

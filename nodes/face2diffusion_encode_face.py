@@ -11,7 +11,7 @@ from ..flashface_core.detection import Detector, Settings, fingerprint, load_det
 from ..flashface_core.detection.choose import REMEDY, Choice, ChosenFaces, NoFaceError
 from ..flashface_core.preview import faces_preview
 from . import face_inputs, folders
-from .crop_faces import choose_in_batches
+from .crop_faces import PREVIEWS, choose_in_batches
 from .types import (
     FACE2DIFFUSION_CATEGORY,
     Face2DiffusionIdentityType,
@@ -129,15 +129,18 @@ class Face2DiffusionEncodeFace(io.ComfyNode):
         shares = parse_numbers(weights[0], "weights")
         choice = Choice(**{name: values[0] for name, values in settings.items()})
         finder = detector[0] if detector else _best_detector()
+        crops, shown, photos = [], [], 0
         try:
-            results = list(_aligned(image, choice, finder))
+            for photos, result in enumerate(_aligned(image, choice, finder), 1):
+                crops += result.crops
+                if photos <= PREVIEWS:
+                    shown.append(result)
         except NoFaceError as error:
             # what Detect & Crop Faces advises names inputs that this node has not
             raise NoFaceError(str(error).replace(REMEDY, ADVICE)) from error
-        crops = [crop for result in results for crop in result.crops]
         if not crops:
             raise NoFaceError(
-                f"No face is left: every photo was skipped ({len(results)} of {len(results)}). "
+                f"No face is left: every photo was skipped ({photos} of {photos}). "
                 "Use sharper or more frontal photos, or lower 'threshold'."
             )
         faces = torch.stack([geometry.pil_to_image(crop) for crop in crops])
@@ -149,7 +152,7 @@ class Face2DiffusionEncodeFace(io.ComfyNode):
             expression_strength[0],
         )
         log.info("Encode Face: %s.", identity)
-        previews = _previews(results, identity.likeness)
+        previews = _previews(shown, identity.likeness, photos)
         return io.NodeOutput(identity, faces, ui=ui.PreviewImage(previews, cls=cls))
 
 
@@ -175,7 +178,9 @@ def _aligned(images: list, choice: Choice, detector: Detector) -> Iterator[Chose
         yield replace(result, crops=crops)
 
 
-def _previews(results: list[ChosenFaces], likeness: tuple[float, ...]) -> list[torch.Tensor]:
+def _previews(
+    results: list[ChosenFaces], likeness: tuple[float, ...], photos: int
+) -> list[torch.Tensor]:
     rest = iter(likeness)
     pictures = []
     for number, result in enumerate(results, 1):
@@ -183,5 +188,7 @@ def _previews(results: list[ChosenFaces], likeness: tuple[float, ...]) -> list[t
         title = f"Photo {number}"
         if len(likeness) > 1 and alike:
             title += f", {alike[0]} like the average"
+        if number == PREVIEWS < photos:
+            title += f" ({photos - number} more are not shown)"
         pictures.append(geometry.pil_to_image(faces_preview(result, title)))
     return pictures

@@ -41,8 +41,7 @@ class FlashFaceSigmas(io.ComfyNode):
 
         if denoise <= 0:
             return io.NodeOutput(torch.FloatTensor([]))
-        total = min(int(steps / denoise), 1000)
         sampling = model.get_model_object("model_sampling")
-        timesteps = trailing_timesteps(total)[-steps:]
+        timesteps = trailing_timesteps(steps, int(steps / denoise))
         sigmas = [float(sampling.sigma(torch.tensor(timestep))) for timestep in timesteps]
         return io.NodeOutput(torch.FloatTensor([*sigmas, 0.0]))

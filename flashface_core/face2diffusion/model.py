@@ -41,6 +41,10 @@ class Face2DiffusionModel:
         """Return all patchers, as ComfyUI's memory accounting asks for them."""
         return [self.msid, self.mapping]
 
+    def is_dynamic(self) -> bool:
+        """Whether ComfyUI can give the weights' memory away by itself, without dropping this."""
+        return self.msid.is_dynamic()
+
     def vectors(self, pictures: torch.Tensor) -> torch.Tensor:
         """Identity vectors (B, 1536) float32 on the CPU of `align.network_input`'s answer."""
         network = _loaded(self.msid, BATCH_BYTES)

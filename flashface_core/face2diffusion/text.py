@@ -12,7 +12,7 @@ Everything else (token weights, several chunks, LoRA and hooks on the CLIP) stay
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -54,8 +54,9 @@ def encode_text(clip: Any, text: str, people: Sequence[Person], every: bool = Fa
     pairs = _pairs(clip, people)
     chunks = keep_together(place_words([list(chunk) for chunk in tokens["l"]], pairs, every))
     positions = _positions(clip, tokens, people)
+    width = positions.shape[-1]
     return clip.encode_from_tokens_scheduled(
-        {"l": [[_lowered(token, positions[j]) for j, token in enumerate(c)] for c in chunks]}
+        {"l": [[_lowered(token, positions[j]) for j, token in _rows(c, width)] for c in chunks]}
     )
 
 
@@ -167,6 +168,15 @@ def _positions(clip: Any, tokens: dict, people: Sequence[Person]) -> torch.Tenso
     if widths != {table.shape[-1]}:
         raise _wrong_clip(f"has vectors of width {table.shape[-1]}, not {sorted(widths)}")
     return table.detach().to("cpu", torch.float32)
+
+
+def _rows(chunk: Chunk, width: int) -> Iterator[tuple[int, Token]]:
+    """Each token and its row in the encoder, which leaves out vectors of another width."""
+    row = 0
+    for token in chunk:
+        yield row, token
+        left_out = isinstance(token[0], torch.Tensor) and token[0].shape[-1] != width
+        row += not left_out
 
 
 def _lowered(token: Token, position: torch.Tensor) -> Token:

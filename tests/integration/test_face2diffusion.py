@@ -19,6 +19,7 @@ import standin
 import standin_face2diffusion
 import torch
 from host_pack import pack_module
+from safetensors.torch import save_file
 from sampling import cond, evaluate, guider
 
 core: Any = importlib.import_module("nodes")  # ComfyUI's own
@@ -129,6 +130,16 @@ def replaced(text_room: Any) -> Callable[..., torch.Tensor]:
         return text_room.encode_text(clip, text, [person])[0][0][0]
 
     return run
+
+
+def test_an_embedding_of_another_width_leaves_the_person_alone(prompt, comfyui_base):
+    """ComfyUI leaves such a vector out, with a warning; what follows it moves up."""
+    file = comfyui_base / "models" / "embeddings" / "wide.safetensors"
+    file.parent.mkdir(exist_ok=True)
+    save_file({"emb_params": random(1, 1024, seed=8)}, file)
+    found = prompt("embedding:wide photo of f l")
+    file.unlink()
+    assert (found - prompt("photo of f l")).abs().max() < 1e-5
 
 
 LONG = "a dog and a cat sit in front of a red house " * 8
@@ -346,6 +357,9 @@ def test_swapped_files_are_told_by_the_loader(models, node):
 def test_storage_dtypes(dtype, models, f2d, node):
     names = {"msid_name": "msid_standin.pt", "mapping_name": "mapping_standin.pt"}
     (other,) = node("ModelLoader", **names, weight_dtype=dtype)
+    wanted = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}[dtype]
+    for patcher in other.get_models():
+        assert {weight.dtype for weight in patcher.model.parameters()} == {wanted}
     x = random(1, 3, 112, 112, seed=6).clamp(-1, 1)
     vector, expected = other.vectors(x), f2d.vectors(x)
     assert vector.dtype == torch.float32

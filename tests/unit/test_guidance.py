@@ -141,6 +141,11 @@ def test_the_node_gives_a_preset_whatever_its_numbers_say(name, pack, run_node):
     assert schedule.launch_percent == pytest.approx(1 - min(launch, 999) / 999)
 
 
+def test_the_end_of_a_longer_schedule_has_no_largest_length():
+    assert guidance.trailing_timesteps(2, 4) == guidance.trailing_timesteps(4)[2:]
+    assert guidance.trailing_timesteps(30, 1500)[0] == pytest.approx(999 - 1470 / 1.5)
+
+
 @pytest.mark.parametrize("steps", [1, 7, 30, 1000])
 def test_trailing_timesteps_are_the_authors(steps):
     found = guidance.trailing_timesteps(steps)
