@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,9 +109,15 @@ def open_comfyui(
     size: tuple[int, int] = (1280, 800),
     modern: bool = False,
     language: str = "en-US",
+    watch: Callable[[Page], None] | None = None,
 ) -> Page:
-    """A page with the front end ready to use; `modern` draws nodes in the "Nodes 2.0" way."""
+    """A page with the front end ready to use; `modern` draws nodes in the "Nodes 2.0" way.
+
+    watch: called with the page before anything is loaded into it.
+    """
     page = running.new_page(viewport={"width": size[0], "height": size[1]}, locale=language)
+    if watch is not None:
+        watch(page)
     page.goto(url)
     # The front end starts with a workflow of its own, which would replace one loaded earlier.
     ready = "window.app?.extensionManager?.workflow?.activeWorkflow?.isLoaded"

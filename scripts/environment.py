@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import locale
 import os
 import re
 import shutil
@@ -23,6 +24,8 @@ from pathlib import Path
 
 STAMP = "ready.json"
 PROGRESS_SECONDS = 10.0
+# What a caller may have set that would lead pip or Python out of the environment being made.
+LEAKING = ("PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
 # Handles of the locks held now. Children inherit them: the lock of a killed parent holds until the
 # pip that it started has ended too, and no second set-up works in the same folder.
 _held: list[int] = []
@@ -133,8 +136,7 @@ def run(command: Sequence[str | Path], what: str, advice: str) -> None:
 
     Raises SetupError with its last lines and `advice` when it fails.
     """
-    # A caller's PYTHONPATH, PYTHONHOME or pip --target would leak into the environment being made.
-    clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
+    clean = {k: v for k, v in os.environ.items() if k not in LEAKING} | {"PIP_USER": "0"}
     last: deque[str] = deque(maxlen=15)
     start = time.monotonic()
     say(f"{what} ...")
@@ -210,7 +212,9 @@ def make_venv(folder: Path, sees: Path | None = None) -> Path:
     python = venv_python(folder)
     if sees is not None:
         link = site_packages(python) / "flashface_base.pth"
-        link.write_text(f"{site_packages(venv_python(sees))}\n", encoding="utf-8")
+        # Python reads it in the system's encoding, from 3.13 on in UTF-8 first.
+        encoding = "utf-8" if sys.version_info >= (3, 13) else locale.getpreferredencoding(False)
+        link.write_text(f"{site_packages(venv_python(sees))}\n", encoding=encoding)
     return python
 
 

@@ -109,7 +109,9 @@ def users_host() -> Host | None:
 
 
 def _prepare_torch(cache: Path) -> Path:
-    key = key_of(*TORCH, platform.python_version(), sys.executable, platform.platform())
+    # Not by the kernel's version or a virtual environment that this runs in: torch is the same.
+    system = sys.platform, platform.machine(), *platform.libc_ver()
+    key = key_of(*TORCH, platform.python_version(), sys.base_prefix, *system)
     base = cache / f"torch-{key}"
     if not is_ready(base, key):
         need_disk(cache, ALL_GB)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from host import PACK
+from release_notes import project_version
 from workflow_graph import NOTE, Graph, Json, Node, Output
 
-CORE = {"cnr_id": "comfy-core", "ver": "0.18.0"}  # the oldest releases that these graphs run in
-PACK = {"cnr_id": "flashface", "ver": "0.1.0"}
+CORE = {"cnr_id": "comfy-core", "ver": "0.18.0"}  # the oldest release that has these nodes
+NEWER = {"CreateBoundingBoxes": "0.27.0", "CurveEditor": "0.27.0"}  # and of those that it lacks
 MUTED = 2  # the front end's LGraphEventMode.NEVER
 # Title and body, as the front end's own colour menu sets them. Notes have none: the palette's own
 # colours suit their text in the dark and in the light theme.
@@ -132,7 +134,10 @@ def _properties(graph: Graph, node: Node) -> Json:
     if node.type == NOTE:
         return {}
     ours = graph.info[node.type].get("python_module", "").startswith("custom_nodes.")
-    properties = {**(PACK if ours else CORE), "Node name for S&R": node.type}
+    version = project_version((PACK / "pyproject.toml").read_text(encoding="utf-8"))
+    core = {**CORE, "ver": NEWER.get(node.type, CORE["ver"])}
+    owner = {"cnr_id": "flashface", "ver": version} if ours else core
+    properties = {**owner, "Node name for S&R": node.type}
     return properties | ({"models": node.models} if node.models else {})
 
 

@@ -47,10 +47,12 @@ def open_page(chromium: Any, ready: ComfyServer) -> Iterator[Callable[..., Page]
         if message.type == "error" and not NOT_OURS.search(message.text):
             errors.append(message.text)
 
-    def opened(**options: Any) -> Page:
-        page = open_comfyui(chromium, ready.url, **options)
+    def watch(page: Page) -> None:
         page.on("console", listen)
         page.on("pageerror", lambda error: errors.append(str(error)))
+
+    def opened(**options: Any) -> Page:
+        page = open_comfyui(chromium, ready.url, watch=watch, **options)
         pages.append(page)
         return page
 
