@@ -12,8 +12,11 @@ from comfy_server import ComfyServer
 from playwright.sync_api import ConsoleMessage, Page
 from workflow_files import provide_files
 
-# The front end asks for what a new server has not got, and for sizes of files on the internet.
-NOT_OURS = re.compile(r"Failed to load resource|huggingface\.co")
+# The front end asks for what a new server has not got, for sizes of files on the internet, and for
+# its own graph before there is one.
+NOT_OURS = re.compile(
+    r"Failed to load resource|huggingface\.co|graph accessed before initialization"
+)
 
 
 @pytest.fixture(scope="session")

@@ -186,12 +186,12 @@ def test_a_drag_is_one_step_of_undo(modern: bool, open_page: OpenPage) -> None:
 def test_an_edge_makes_a_square_box_smaller_and_larger(open_page: OpenPage) -> None:
     page = build(open_page, modern=False, boxes=False)
     canvas = page.get_by_test_id("flashface-boxes")
-    shown = settled(canvas).bounding_box()
-    assert shown is not None
-    scale = min(shown["width"] / WIDTH, shown["height"] / HEIGHT)
-    wide, high = WIDTH * scale / shown["width"], HEIGHT * scale / shown["height"]
 
     def on_canvas(x: float, y: float) -> tuple[float, float]:
+        shown = settled(canvas).bounding_box()
+        assert shown is not None
+        scale = min(shown["width"] / WIDTH, shown["height"] / HEIGHT)
+        wide, high = WIDTH * scale / shown["width"], HEIGHT * scale / shown["height"]
         return (1 - wide) / 2 + x * wide, (1 - high) / 2 + y * high
 
     first = values(page, "FlashFaceRegion")
