@@ -129,20 +129,7 @@ class Face2DiffusionEncodeFace(io.ComfyNode):
         shares = parse_numbers(weights[0], "weights")
         choice = Choice(**{name: values[0] for name, values in settings.items()})
         finder = detector[0] if detector else _best_detector()
-        crops, shown, photos = [], [], 0
-        try:
-            for photos, result in enumerate(_aligned(image, choice, finder), 1):
-                crops += result.crops
-                if photos <= PREVIEWS:
-                    shown.append(result)
-        except NoFaceError as error:
-            # what Detect & Crop Faces advises names inputs that this node has not
-            raise NoFaceError(str(error).replace(REMEDY, ADVICE)) from error
-        if not crops:
-            raise NoFaceError(
-                f"No face is left: every photo was skipped ({photos} of {photos}). "
-                "Use sharper or more frontal photos, or lower 'threshold'."
-            )
+        crops, shown, photos = _faces_of(image, choice, finder)
         faces = torch.stack([geometry.pil_to_image(crop) for crop in crops])
         identity = make_identity(
             face2diffusion[0],
@@ -158,6 +145,27 @@ class Face2DiffusionEncodeFace(io.ComfyNode):
 
 def _best_detector() -> Detector:
     return load_detector("auto", Settings(folders.face_models()))
+
+
+def _faces_of(
+    images: list, choice: Choice, detector: Detector
+) -> tuple[list[Image.Image], list[ChosenFaces], int]:
+    """The aligned faces of all photos, what is previewed of them, and how many photos there are."""
+    crops, shown, photos = [], [], 0
+    try:
+        for photos, result in enumerate(_aligned(images, choice, detector), 1):
+            crops += result.crops
+            if photos <= PREVIEWS:
+                shown.append(result)
+    except NoFaceError as error:
+        # what Detect & Crop Faces advises names inputs that this node has not
+        raise NoFaceError(str(error).replace(REMEDY, ADVICE)) from error
+    if not crops:
+        raise NoFaceError(
+            f"No face is left: every photo was skipped ({photos} of {photos}). "
+            "Use sharper or more frontal photos, or lower 'threshold'."
+        )
+    return crops, shown, photos
 
 
 def _aligned(images: list, choice: Choice, detector: Detector) -> Iterator[ChosenFaces]:

@@ -10,6 +10,10 @@ from workflow_graph import NOTE, Graph, Json, Node, Output
 
 CORE = {"cnr_id": "comfy-core", "ver": "0.18.0"}  # the oldest release that has these nodes
 NEWER = {"CreateBoundingBoxes": "0.27.0", "CurveEditor": "0.27.0"}  # and of those that it lacks
+OURS = {
+    "cnr_id": "flashface",
+    "ver": project_version((PACK / "pyproject.toml").read_text(encoding="utf-8")),
+}
 MUTED = 2  # the front end's LGraphEventMode.NEVER
 # Title and body, as the front end's own colour menu sets them. Notes have none: the palette's own
 # colours suit their text in the dark and in the light theme.
@@ -134,9 +138,7 @@ def _properties(graph: Graph, node: Node) -> Json:
     if node.type == NOTE:
         return {}
     ours = graph.info[node.type].get("python_module", "").startswith("custom_nodes.")
-    version = project_version((PACK / "pyproject.toml").read_text(encoding="utf-8"))
-    core = {**CORE, "ver": NEWER.get(node.type, CORE["ver"])}
-    owner = {"cnr_id": "flashface", "ver": version} if ours else core
+    owner = OURS if ours else {**CORE, "ver": NEWER.get(node.type, CORE["ver"])}
     properties = {**owner, "Node name for S&R": node.type}
     return properties | ({"models": node.models} if node.models else {})
 

@@ -53,6 +53,9 @@ function pixelsOf(node) {
   return inputNode(node, "width") || inputNode(node, "height") ? null : sizeOf(node);
 }
 
+// The size that an editor's boxes are shown and drawn in.
+const unitOf = (node, editor) => pixelsOf(node) ?? sizeOf(editor);
+
 // Boxes of Create Bounding Boxes as shares of a picture of this size.
 function editorBoxes(editor, [width, height]) {
   return (valueOf(editor, "editor_state") ?? []).map((box) => [
@@ -96,7 +99,7 @@ function sourceOf(node) {
     result: () => resultOf(node),
     boxes() {
       const editor = editorOf(node);
-      if (editor) return editorBoxes(editor, pixelsOf(node) ?? sizeOf(editor));
+      if (editor) return editorBoxes(editor, unitOf(node, editor));
       const corners = CORNERS.map((name) => valueOf(node, name));
       return editor === undefined && corners[2] > corners[0] && corners[3] > corners[1]
         ? [corners]
@@ -123,9 +126,7 @@ function sourceOf(node) {
     get change() {
       const editor = editorOf(node);
       if (editor === null || (editor && modern())) return undefined;
-      if (editor) {
-        return (boxes) => setEditorBoxes(editor, boxes, pixelsOf(node) ?? sizeOf(editor));
-      }
+      if (editor) return (boxes) => setEditorBoxes(editor, boxes, unitOf(node, editor));
       if (cornersLinked(node)) return undefined;
       return ([box = [0, 0, 0, 0]]) =>
         CORNERS.forEach((name, i) => setValue(node, name, Math.round(box[i] * 100) / 100));

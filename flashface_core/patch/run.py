@@ -158,11 +158,10 @@ class Run:
 
     def warn_of_tiles(self, size: tuple[int, int]) -> None:
         """Log, once, that a tile of this latent size has no place in the run's whole picture."""
-        whole = (
-            ""
-            if self.latent_size is None
-            else " of {1} x {0}".format(*(side * 8 for side in self.latent_size))
-        )
+        whole = ""
+        if self.latent_size is not None:
+            height, width = self.latent_size
+            whole = f" of {width * 8} x {height * 8}"
         self.warn_once(
             f"This sampling works on tiles ({size[1] * 8} x {size[0] * 8} pixels{whole}): face "
             "region and attention masks are left out, because they belong to the whole picture."
