@@ -26,6 +26,9 @@ from host import PACK_NAME, Host, make_base_directory
 
 Json = dict[str, Any]
 
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Opens addresses of this machine, past any proxy that the environment names."""
+
 
 class ServerError(RuntimeError):
     """The server died, refused a prompt or failed in one; `detail` is what it answered."""
@@ -120,9 +123,7 @@ class ComfyServer:
 
     def _open(self, request: urllib.request.Request, timeout: float) -> bytes:
         try:
-            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
-                request, timeout=timeout
-            ) as answer:
+            with DIRECT.open(request, timeout=timeout) as answer:
                 return answer.read()
         except urllib.error.HTTPError as error:
             text = error.read().decode("utf-8", "replace")

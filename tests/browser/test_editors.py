@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import urllib.request
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from browser import load_workflow, run_workflow
+from comfy_server import DIRECT
 from PIL import Image
 from playwright.sync_api import Locator, Page
 
@@ -89,8 +89,7 @@ def values(page: Page, kind: str) -> dict[str, Any]:
 def picture(page: Page, kind: str) -> np.ndarray:
     """The picture that a node shows, (H, W, 3)."""
     source = page.evaluate(f"{NODE.format(kind)}.imgs[0].src")
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with direct.open(source.replace("webp", "png")) as answer:
+    with DIRECT.open(source.replace("webp", "png")) as answer:
         return np.asarray(Image.open(io.BytesIO(answer.read())).convert("RGB"))
 
 

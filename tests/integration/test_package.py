@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import urllib.request
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from archive import archive_files, project_files, project_value, write_archive
-from comfy_server import ComfyServer
+from comfy_server import DIRECT, ComfyServer
 from host import PACK_NAME
 from host_pack import ROOT, host_from_environment
 from PIL import Image
@@ -26,9 +25,7 @@ FOR_DEVELOPERS = (".ci/", ".github/", "benchmarks/", "tests/parity/", "tests/uni
 
 def get(server: ComfyServer, path: str) -> bytes:
     """What the server answers; raises HTTPError for a page that is not there."""
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
-        server.url + path, timeout=60
-    ) as answer:
+    with DIRECT.open(server.url + path, timeout=60) as answer:
         return answer.read()
 
 
