@@ -6,7 +6,7 @@ import comfy.latent_formats
 import torch
 from torch import Tensor
 
-from .geometry import to_rgb
+from .images import to_rgb
 from .reference import Reference, make_reference, make_thumbnails
 
 

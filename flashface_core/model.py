@@ -20,6 +20,7 @@ from comfy.model_patcher import ModelPatcher
 from .attention import ReferenceAttention
 from .checkpoint import Checkpoint, open_checkpoint
 from .checkpoint.layout import Sizes, reference_blocks
+from .loaded import LoadedModel, file_stamp
 from .referencenet import cut_tail, in_tail
 
 GROUP_NORM_EPS = 1e-6
@@ -49,7 +50,7 @@ class Adapter(torch.nn.Module):
 
 
 @dataclass(eq=False)
-class FlashFaceModel:
+class FlashFaceModel(LoadedModel):
     """What a FLASHFACE_MODEL socket carries.
 
     fingerprint tells checkpoints and their dtypes apart; it is part of the key of kept features.
@@ -66,18 +67,9 @@ class FlashFaceModel:
         """File and dtype of the weights, which tell two models apart."""
         return f"{self.name} ({str(self.fingerprint[-1]).removeprefix('torch.')})"
 
-    @property
-    def patcher(self) -> ModelPatcher:
-        """The larger patcher, where ComfyUI's memory accounting looks for one."""
-        return self.referencenet
-
     def get_models(self) -> list[ModelPatcher]:
-        """Return all patchers, as ComfyUI's memory accounting asks for them."""
+        """All patchers, the largest first."""
         return [self.referencenet, self.adapter]
-
-    def is_dynamic(self) -> bool:
-        """Whether ComfyUI can give the weights' memory away by itself, without dropping this."""
-        return self.referencenet.is_dynamic()
 
 
 def load_flashface(
@@ -92,8 +84,7 @@ def load_flashface(
     parts = {name: _Part(name, checkpoint, dtype) for name in ("unet", "referencenet", "adapter")}
     _fill(checkpoint, list(parts.values()))
     unet, referencenet, adapter = (part.patcher(path) for part in parts.values())
-    status = os.stat(path)
-    fingerprint = (os.path.realpath(path), status.st_mtime_ns, status.st_size, parts["unet"].dtype)
+    fingerprint = (*file_stamp(path), parts["unet"].dtype)
     name = os.path.basename(path)
     return unet, FlashFaceModel(name, checkpoint.sizes, fingerprint, referencenet, adapter)
 

@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from .boxes import Cut
-from .geometry import pil_to_image, square_fit
+from .geometry import square_fit
+from .images import pil_to_image
 
 Region = tuple[slice, slice]
 """Rows and columns of a cut, from its own top left corner."""

@@ -11,10 +11,7 @@ from .encode_reference import FlashFaceEncodeReference
 from .face2diffusion_blend import Face2DiffusionBlend
 from .face2diffusion_encode_face import Face2DiffusionEncodeFace
 from .face2diffusion_model_loader import Face2DiffusionModelLoader
-from .face2diffusion_saved_identities import (
-    Face2DiffusionLoadIdentity,
-    Face2DiffusionSaveIdentity,
-)
+from .face2diffusion_saved_identities import Face2DiffusionLoadIdentity, Face2DiffusionSaveIdentity
 from .face2diffusion_text_encode import Face2DiffusionTextEncode
 from .guidance import FlashFaceGuidance
 from .model_loader import FlashFaceModelLoader

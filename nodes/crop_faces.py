@@ -3,14 +3,8 @@ from collections.abc import Iterator
 import torch
 from comfy_api.latest import io, ui
 
-from ..flashface_core import geometry
 from ..flashface_core.boxes import Box, box_payload, boxes_per_batch
-from ..flashface_core.detection import (
-    Detector,
-    Settings,
-    fingerprint,
-    load_detector,
-)
+from ..flashface_core.detection import Detector, Settings, fingerprint, load_detector
 from ..flashface_core.detection.choose import (
     IF_NO_FACE,
     Choice,
@@ -18,6 +12,8 @@ from ..flashface_core.detection.choose import (
     NoFaceError,
     choose_faces,
 )
+from ..flashface_core.geometry import box_mask
+from ..flashface_core.images import image_to_pil, pil_to_image
 from ..flashface_core.preview import faces_preview
 from . import face_inputs, folders
 from .types import CATEGORY, FlashFaceDetectorType
@@ -138,7 +134,7 @@ class FlashFaceCropFaces(io.ComfyNode):
         finder = _detector(detector, boxes)
         crops, frames, masks, previews, reasons = [], [], [], [], []
         for result in choose_in_batches(image, choice, finder, boxes):
-            crops += [geometry.pil_to_image(crop) for crop in result.crops]
+            crops += [pil_to_image(crop) for crop in result.crops]
             frames.append(_boxes(result))
             masks.append(_mask(result))
             reasons.append(result.reason)
@@ -169,7 +165,7 @@ def _detector(given: list | None, boxes: list | None) -> Detector | None:
 def _preview(result: ChosenFaces, number: int, total: int) -> torch.Tensor:
     more = total - number if number == PREVIEWS else 0
     title = f"Image {number}" + (f" ({more} more are not shown)" if more else "")
-    return geometry.pil_to_image(faces_preview(result, title))
+    return pil_to_image(faces_preview(result, title))
 
 
 def choose_in_batches(
@@ -194,7 +190,7 @@ def choose_in_batches(
             throw_exception_if_processing_interrupted()
             number += 1
             yield choose_faces(
-                geometry.image_to_pil(picture),
+                image_to_pil(picture),
                 choice,
                 detector,
                 boxes[i][j] if boxes is not None else None,
@@ -215,4 +211,4 @@ def _boxes(result: ChosenFaces) -> list[dict]:
 
 
 def _mask(result: ChosenFaces) -> torch.Tensor:
-    return geometry.box_mask([face.box for face in result.chosen], *result.picture.size)
+    return box_mask([face.box for face in result.chosen], *result.picture.size)

@@ -1,12 +1,6 @@
 from comfy_api.latest import io
 
-from ..flashface_core.detection import (
-    DETECTORS,
-    PROVIDERS,
-    Settings,
-    fingerprint,
-    load_detector,
-)
+from ..flashface_core.detection import DETECTORS, PROVIDERS, Settings, fingerprint, load_detector
 from . import folders
 from .types import CATEGORY, FlashFaceDetectorType
 

@@ -6,9 +6,9 @@ import torch
 from comfy_api.latest import io, ui
 from PIL import Image
 
-from ..flashface_core import geometry
 from ..flashface_core.detection import Detector, Settings, fingerprint, load_detector
 from ..flashface_core.detection.choose import REMEDY, Choice, ChosenFaces, NoFaceError
+from ..flashface_core.images import pil_to_image
 from ..flashface_core.preview import faces_preview
 from . import face_inputs, folders
 from .crop_faces import PREVIEWS, choose_in_batches
@@ -130,7 +130,7 @@ class Face2DiffusionEncodeFace(io.ComfyNode):
         choice = Choice(**{name: values[0] for name, values in settings.items()})
         finder = detector[0] if detector else _best_detector()
         crops, shown, photos = _faces_of(image, choice, finder)
-        faces = torch.stack([geometry.pil_to_image(crop) for crop in crops])
+        faces = torch.stack([pil_to_image(crop) for crop in crops])
         identity = make_identity(
             face2diffusion[0],
             faces.mul(255).round().to(torch.uint8),
@@ -198,5 +198,5 @@ def _previews(
             title += f", {alike[0]} like the average"
         if number == PREVIEWS < photos:
             title += f" ({photos - number} more are not shown)"
-        pictures.append(geometry.pil_to_image(faces_preview(result, title)))
+        pictures.append(pil_to_image(faces_preview(result, title)))
     return pictures

@@ -4,14 +4,10 @@ from pathlib import Path
 import folder_paths
 from comfy_api.latest import io, ui
 
-from ..flashface_core.geometry import pil_to_image
-from ..flashface_core.reference_file import content_key
+from ..flashface_core.files.saved import content_key
+from ..flashface_core.images import pil_to_image
 from . import folders
-from .types import (
-    FACE2DIFFUSION_CATEGORY,
-    Face2DiffusionIdentityType,
-    Face2DiffusionModelType,
-)
+from .types import FACE2DIFFUSION_CATEGORY, Face2DiffusionIdentityType, Face2DiffusionModelType
 
 log = logging.getLogger(__name__)
 

@@ -1,8 +1,8 @@
 import torch
 from comfy_api.latest import io
 
-from ..flashface_core import geometry
 from ..flashface_core.boxes import Box, boxes_per_batch
+from ..flashface_core.images import image_to_pil, to_rgb
 from .types import CATEGORY
 
 INPUTS = [
@@ -78,10 +78,10 @@ class FlashFacePasteFaces(io.ComfyNode):
         batches = []
         for batch, frames in zip(image, boxes, strict=True):
             pictures = []
-            for picture, frame in zip(geometry.to_rgb(batch), frames, strict=True):
+            for picture, frame in zip(to_rgb(batch), frames, strict=True):
                 for box in frame:
                     cut = box.cut or box.grown(padding[0]).to_cut()
-                    crop = geometry.image_to_pil(next(left))
+                    crop = image_to_pil(next(left))
                     picture = paste_crop(picture, crop, cut, feather[0])
                 pictures.append(picture)
             batches.append(torch.stack(pictures))

@@ -1,7 +1,8 @@
 from comfy_api.latest import io, ui
 
-from ..flashface_core import geometry
 from ..flashface_core.boxes import Box, boxes_per_image
+from ..flashface_core.geometry import box_mask, region_box, region_extent
+from ..flashface_core.images import image_to_pil, pil_to_image
 from ..flashface_core.preview import region_preview
 from .types import CATEGORY
 
@@ -94,16 +95,16 @@ class FlashFaceRegion(io.ComfyNode):
     def execute(
         cls, width, height, x1, y1, x2, y2, square, bboxes=None, image=None, grow=1.0
     ) -> io.NodeOutput:
-        backdrop = geometry.image_to_pil(image[0]) if image is not None else None
+        backdrop = image_to_pil(image[0]) if image is not None else None
         if bboxes is None:
             boxes = _from_corners((x1, y1, x2, y2), width, height)
         else:
             size = backdrop.size if backdrop else (width, height)
             boxes = _from_pixels(bboxes, width / size[0], height / size[1])
         boxes = [box.grown((grow - 1) / 2) for box in boxes] if grow != 1 else boxes
-        extents = [geometry.region_extent(box, square) for box in boxes]
-        mask = geometry.box_mask(extents, width, height)
-        preview = geometry.pil_to_image(region_preview(mask, boxes, backdrop))
+        extents = [region_extent(box, square) for box in boxes]
+        mask = box_mask(extents, width, height)
+        preview = pil_to_image(region_preview(mask, boxes, backdrop))
         return io.NodeOutput(mask[None], ui=ui.PreviewImage([preview]))
 
 
@@ -120,7 +121,7 @@ def _from_corners(corners: tuple[float, float, float, float], width: int, height
                 f"{second} ({high:g}) has to be larger than {first} ({low:g}): they are the "
                 f"{edges} edge of the face. All four at 0 mean no region."
             )
-    return [geometry.region_box(corners, width, height)]
+    return [region_box(corners, width, height)]
 
 
 def _from_pixels(bboxes: object, sx: float, sy: float) -> list[Box]:

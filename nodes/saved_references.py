@@ -4,8 +4,9 @@ from pathlib import Path
 import folder_paths
 from comfy_api.latest import io, ui
 
-from ..flashface_core.geometry import pil_to_image
-from ..flashface_core.reference_file import content_key, load_reference, save_reference
+from ..flashface_core.files.saved import content_key
+from ..flashface_core.images import pil_to_image
+from ..flashface_core.reference_file import load_reference, save_reference
 from ..flashface_core.reference_sheet import reference_sheet
 from . import folders
 from .types import CATEGORY, FlashFaceReferenceType

@@ -4,7 +4,7 @@ from PIL import Image
 
 from ..flashface_core.detection import Settings, load_detector
 from ..flashface_core.detection.files import fingerprint
-from ..flashface_core.geometry import image_to_pil, pil_to_image
+from ..flashface_core.images import image_to_pil, pil_to_image
 from . import folders
 from .types import CATEGORY, FlashFaceDetectorType
 

@@ -8,7 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from flashface_core.checkpoint.convert import DTYPES, convert
-from flashface_core.checkpoint.errors import CheckpointError
+from flashface_core.files.weights import CheckpointError
 
 
 def main() -> int:

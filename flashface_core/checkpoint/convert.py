@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from .errors import CheckpointError
+from ..files.weights import CheckpointError
 from .reader import FORMAT_KEY, FORMAT_VERSION, open_checkpoint
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}

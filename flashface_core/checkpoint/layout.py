@@ -8,7 +8,7 @@ decoder's nine transformers.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-Shape = tuple[int, ...]
+from ..files.weights import Shape
 
 LEVELS_WITH_ATTENTION = 3
 RES_BLOCKS = 2

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import torch
 
-from .errors import CheckpointError
+from ..files.weights import CheckpointError, Shape, Source, open_source
 from .keys import FIRST_CONV, MASK_CONV, OFFICIAL_FIRST_CONV, from_official
-from .layout import Shape, Sizes, expected_shapes
-from .sources import Source, open_source
+from .layout import Sizes, expected_shapes
 
 FORMAT_KEY = "flashface_format"
 FORMAT_VERSION = "1"

@@ -13,6 +13,7 @@ import comfy.model_patcher
 import torch
 from comfy.model_patcher import ModelPatcher
 
+from ..loaded import LoadedModel, file_stamp
 from .networks import Encoder, Mapping
 from .weights import MAPPING, MSID, open_weights
 
@@ -21,7 +22,7 @@ BATCH_BYTES = 64 * 1024**2  # of activations of `BATCH` faces in the encoder
 
 
 @dataclass(eq=False)
-class Face2DiffusionModel:
+class Face2DiffusionModel(LoadedModel):
     """What a FACE2DIFFUSION_MODEL socket carries.
 
     fingerprint tells files apart: only what the same networks made can be mixed.
@@ -32,18 +33,9 @@ class Face2DiffusionModel:
     msid: ModelPatcher
     mapping: ModelPatcher
 
-    @property
-    def patcher(self) -> ModelPatcher:
-        """The larger patcher, where ComfyUI's memory accounting looks for one."""
-        return self.msid
-
     def get_models(self) -> list[ModelPatcher]:
-        """Return all patchers, as ComfyUI's memory accounting asks for them."""
+        """All patchers, the largest first."""
         return [self.msid, self.mapping]
-
-    def is_dynamic(self) -> bool:
-        """Whether ComfyUI can give the weights' memory away by itself, without dropping this."""
-        return self.msid.is_dynamic()
 
     def vectors(self, pictures: torch.Tensor) -> torch.Tensor:
         """Identity vectors (B, 1536) float32 on the CPU of `align.network_input`'s answer."""
@@ -76,7 +68,7 @@ def load_face2diffusion(
     """
     for path, kind in ((msid, MSID), (mapping, MAPPING)):
         open_weights(path, kind)  # both are checked before one is read
-    fingerprint = (_stamp(msid), _stamp(mapping))
+    fingerprint = (file_stamp(msid), file_stamp(mapping))
     name = f"{os.path.basename(msid)}, {os.path.basename(mapping)}"
     return Face2DiffusionModel(
         name, fingerprint, load_network(MSID, msid, dtype), load_network(MAPPING, mapping, dtype)
@@ -102,11 +94,6 @@ def load_network(
     )
     patcher.cached_patcher_init = (load_network, (kind, path, dtype))
     return patcher
-
-
-def _stamp(path: str) -> tuple[Any, ...]:
-    status = os.stat(path)
-    return os.path.realpath(path), status.st_mtime_ns, status.st_size
 
 
 def _loaded(patcher: ModelPatcher, extra_bytes: int) -> Any:

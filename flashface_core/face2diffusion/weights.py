@@ -8,9 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ..checkpoint import CheckpointError
-from ..checkpoint.layout import Shape
-from ..checkpoint.sources import Source, open_source
+from ..files.weights import CheckpointError, Shape, Source, open_source
 
 MSID, MAPPING = "msid", "mapping"
 TITLES = {MSID: "the identity encoder (msid)", MAPPING: "the mapping network (mapping)"}

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from flashface_core.detection import Face
 from flashface_core.face2diffusion import align
 from flashface_core.face2diffusion import weights as weight_files
-from flashface_core.geometry import pil_to_image
+from flashface_core.images import pil_to_image
 
 BOUND, DOT_BOUND = 1e-4, 1e-3
 MATRIX_BOUND = 2e-4

@@ -15,8 +15,9 @@ from checkpoint_files import official_tensors
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from flashface_core.checkpoint import CheckpointError, open_checkpoint
+from flashface_core.checkpoint import open_checkpoint
 from flashface_core.checkpoint.convert import DTYPES, convert
+from flashface_core.files.weights import CheckpointError
 
 ROOT = Path(__file__).resolve().parents[2]
 

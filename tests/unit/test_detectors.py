@@ -26,11 +26,7 @@ from flashface_core.detection import (
     working_detectors,
 )
 from flashface_core.detection.choose import Choice, choose_faces
-from flashface_core.detection.files import (
-    detection_models,
-    recognition_models,
-    yunet_models,
-)
+from flashface_core.detection.files import detection_models, recognition_models, yunet_models
 from flashface_core.detection.frame import detect_in_frames
 from flashface_core.geometry import crop_face, pad_to_square
 

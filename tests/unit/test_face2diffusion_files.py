@@ -9,17 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from flashface_core.checkpoint import CheckpointError
-from flashface_core.face2diffusion.identity import (
-    Identity,
-    blend,
-    parse_expression,
-    parse_numbers,
-)
-from flashface_core.face2diffusion.identity_file import FORMAT_KEY, load_identity, save_identity
+from flashface_core.face2diffusion.identity import Identity, blend, parse_expression, parse_numbers
+from flashface_core.face2diffusion.identity_file import load_identity, save_identity
 from flashface_core.face2diffusion.sheet import identity_sheet
 from flashface_core.face2diffusion.weights import MAPPING, MSID, expected_shapes, open_weights
-from flashface_core.reference_file import ReferenceFileError
+from flashface_core.files.saved import FACE2DIFFUSION_IDENTITY, SavedFileError
+from flashface_core.files.weights import CheckpointError
 
 Tensors = dict[str, torch.Tensor]
 KINDS = [MSID, MAPPING]
@@ -181,7 +176,7 @@ def test_nothing_is_overwritten(tmp_path):
     again, new = save_identity(identity(0), tmp_path, "anna")
     second, _ = save_identity(identity(1), tmp_path, "anna")
     assert again == first and not new and second.name == "anna_00002.safetensors"
-    with pytest.raises(ReferenceFileError, match="folders are not possible"):
+    with pytest.raises(SavedFileError, match="folders are not possible"):
         save_identity(identity(0), tmp_path, "../anna")
 
 
@@ -190,7 +185,7 @@ def test_nothing_is_overwritten(tmp_path):
     [
         ({}, {}, "metadata lack"),
         ({}, {"flashface_reference": "1"}, "it is a FlashFace reference"),
-        ({}, {FORMAT_KEY: "2"}, "of version '2'"),
+        ({}, {FACE2DIFFUSION_IDENTITY.key: "2"}, "of version '2'"),
         ({"vector": torch.zeros(7)}, None, r"its 'vector' is float32 \[7\]"),
         ({"vector": torch.full((1536,), torch.nan)}, None, "impossible values"),
         ({"crops": torch.zeros(0, 112, 112, 3, dtype=torch.uint8)}, None, "it has no crops"),
@@ -203,18 +198,18 @@ def test_nothing_is_overwritten(tmp_path):
 def test_foreign_identity_files_are_refused(change, metadata, words, tmp_path):
     path, _ = save_identity(identity(), tmp_path, "anna")
     parts = {**load_file(path), **change}
-    metadata = {FORMAT_KEY: "1"} if metadata is None else metadata
+    metadata = {FACE2DIFFUSION_IDENTITY.key: "1"} if metadata is None else metadata
     save_file({k: t for k, t in parts.items() if t is not None}, path, metadata=metadata)
-    with pytest.raises(ReferenceFileError, match=words):
+    with pytest.raises(SavedFileError, match=words):
         load_identity(path, MODEL)
 
 
 def test_damaged_identity_files_are_refused(tmp_path):
     path, _ = save_identity(identity(), tmp_path, "anna")
     path.write_bytes(path.read_bytes()[:900])
-    with pytest.raises(ReferenceFileError, match=r"anna.safetensors cannot be read"):
+    with pytest.raises(SavedFileError, match=r"anna.safetensors cannot be read"):
         load_identity(path, MODEL)
-    with pytest.raises(ReferenceFileError, match="cannot be read"):
+    with pytest.raises(SavedFileError, match="cannot be read"):
         load_identity(tmp_path / "gone.safetensors", MODEL)
 
 

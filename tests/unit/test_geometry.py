@@ -11,13 +11,12 @@ from flashface_core.geometry import (
     crop_box,
     crop_face,
     eye_tilt,
-    image_to_pil,
     pad_to_square,
-    pil_to_image,
     region_box,
     region_extent,
     square_fit,
 )
+from flashface_core.images import image_to_pil, pil_to_image
 
 A = {"x": 10, "y": 20, "width": 30, "height": 40}
 B = {"x": 1.5, "y": 2.5, "width": 3.0, "height": 4.0, "label": "face", "score": 0.9}

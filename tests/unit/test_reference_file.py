@@ -12,16 +12,15 @@ from safetensors.torch import load_file, save_file
 from flashface_core import drawing
 from flashface_core.combine import combine_references
 from flashface_core.features import FeatureCache
-from flashface_core.reference import Identity, Reference, make_reference, make_thumbnails
-from flashface_core.reference_file import (
-    FORMAT_KEY,
+from flashface_core.files.saved import (
+    FLASHFACE_REFERENCE,
     LARGEST_BYTES,
-    ReferenceFileError,
+    SavedFileError,
     checked_name,
     content_key,
-    load_reference,
-    save_reference,
 )
+from flashface_core.reference import Identity, Reference, make_reference, make_thumbnails
+from flashface_core.reference_file import load_reference, save_reference
 from flashface_core.reference_sheet import reference_sheet
 
 
@@ -94,7 +93,7 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(ReferenceFileError, match=r"could not be saved in .*No space left"):
+    with pytest.raises(SavedFileError, match=r"could not be saved in .*No space left"):
         save_reference(PEOPLE, tmp_path, "anna")
     assert os.listdir(tmp_path) == []
 
@@ -146,7 +145,7 @@ def test_good_names(tmp_path: Path, name: str, stem: str) -> None:
     ],
 )
 def test_bad_names(tmp_path: Path, name: str, reason: str) -> None:
-    with pytest.raises(ReferenceFileError, match=reason):
+    with pytest.raises(SavedFileError, match=reason):
         save_reference(PEOPLE, tmp_path, name)
     assert os.listdir(tmp_path) == []
 
@@ -159,7 +158,7 @@ def changed(path: Path, metadata: dict | None = None, **tensors: torch.Tensor | 
         content.pop(key, None)
         if tensor is not None:
             content[key] = tensor
-    save_file(content, path, metadata if metadata is not None else {FORMAT_KEY: "1"})
+    save_file(content, path, metadata if metadata is not None else {FLASHFACE_REFERENCE.key: "1"})
     return path
 
 
@@ -189,13 +188,13 @@ BAD_TENSORS = [
 
 @pytest.mark.parametrize("tensors", BAD_TENSORS, ids=lambda t: next(iter(t)))
 def test_files_with_other_tensors_are_refused(saved: Path, tensors: dict) -> None:
-    with pytest.raises(ReferenceFileError, match=r"is not a saved FlashFace reference: its? "):
+    with pytest.raises(SavedFileError, match=r"is not a saved FlashFace reference: its? "):
         load_reference(changed(saved, **tensors))
 
 
 def test_a_newer_version_is_refused(saved: Path) -> None:
-    with pytest.raises(ReferenceFileError) as error:
-        load_reference(changed(saved, {FORMAT_KEY: "2"}))
+    with pytest.raises(SavedFileError) as error:
+        load_reference(changed(saved, {FLASHFACE_REFERENCE.key: "2"}))
     assert str(error.value) == (
         "people.safetensors is a saved reference of version '2'; this pack reads version 1. Update "
         "the pack, or save the reference again with this one."
@@ -203,7 +202,7 @@ def test_a_newer_version_is_refused(saved: Path) -> None:
 
 
 def test_other_safetensors_are_refused(saved: Path) -> None:
-    with pytest.raises(ReferenceFileError, match="its metadata lack 'flashface_reference'"):
+    with pytest.raises(SavedFileError, match="its metadata lack 'flashface_reference'"):
         load_reference(changed(saved, {"format": "pt"}))
 
 
@@ -211,7 +210,7 @@ def test_other_safetensors_are_refused(saved: Path) -> None:
 def test_a_file_that_was_cut_off_is_refused(saved: Path, share: float) -> None:
     content = saved.read_bytes()
     saved.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(ReferenceFileError, match=r"people.safetensors cannot be read: .*damaged"):
+    with pytest.raises(SavedFileError, match=r"people.safetensors cannot be read: .*damaged"):
         load_reference(saved)
 
 
@@ -222,17 +221,17 @@ def test_a_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
 
     path = tmp_path / "x.safetensors"
     path.write_bytes(pickle.dumps(Evil()))
-    with pytest.raises(ReferenceFileError, match="cannot be read"):
+    with pytest.raises(SavedFileError, match="cannot be read"):
         load_reference(path)
     torch.save({"x": Evil()}, path)
-    with pytest.raises(ReferenceFileError, match="cannot be read"):
+    with pytest.raises(SavedFileError, match="cannot be read"):
         load_reference(path)
     assert not (tmp_path / "evil").exists()
 
 
 def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nothing.safetensors"):
-        with pytest.raises(ReferenceFileError, match="cannot be read"):
+        with pytest.raises(SavedFileError, match="cannot be read"):
             load_reference(path)
 
 
@@ -247,7 +246,7 @@ def test_damage_anywhere_is_refused_or_harmless(tmp_path: Path, seed: int) -> No
     path.write_bytes(content)
     try:
         reference = load_reference(path)
-    except ReferenceFileError as error:
+    except SavedFileError as error:
         assert str(error).startswith("x.safetensors ")
     else:
         (identity,) = reference.identities

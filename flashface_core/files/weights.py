@@ -12,11 +12,17 @@ from typing import Any, Protocol
 import torch
 from safetensors import SafetensorError, safe_open
 
-from .errors import CheckpointError
-from .layout import Shape
+from ..errors import for_users
+
+Shape = tuple[int, ...]
 
 ZIP_START = b"PK"
 """Torch has saved zip archives since 1.6; what came before cannot be memory-mapped."""
+
+
+@for_users
+class CheckpointError(ValueError):
+    """A model file that cannot be used; the text says which, why, and what to do."""
 
 
 class Source(Protocol):

@@ -1,0 +1,201 @@
+"""People kept as small .safetensors files: names, whole writes, content keys, versions.
+
+What is inside is the methods' own business; these are the rules that all saved people share.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from ..errors import for_users
+
+SUFFIX = ".safetensors"
+NAME_BYTES = 180  # file systems allow 255, a counter and the suffix included
+FORBIDDEN = '<>:"/\\|?*'
+RESERVED = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9¹²³]|LPT[0-9¹²³]|CONIN\$|CONOUT\$)", re.IGNORECASE)
+LARGEST_BYTES = 256 * 1024**2  # thousands of faces
+Tensors = dict[str, torch.Tensor]
+
+
+@for_users
+class SavedFileError(ValueError):
+    """A saved person, or a name for one, that cannot be used; the text says why."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of saved person. key: the metadata entry that holds the format's version.
+
+    noun, title and node: "reference", "FlashFace reference", "Save Reference", for errors.
+    """
+
+    key: str
+    version: int
+    noun: str
+    title: str
+    node: str
+
+    def foreign(self, path: Path, why: str) -> SavedFileError:
+        """The error for a file that is something else."""
+        return SavedFileError(
+            f"{path.name} is not a saved {self.title}: {why}. Choose a file that {self.node} made."
+        )
+
+
+FLASHFACE_REFERENCE = Format(
+    "flashface_reference", 1, "reference", "FlashFace reference", "Save Reference"
+)
+FACE2DIFFUSION_IDENTITY = Format(
+    "face2diffusion_identity", 1, "identity", "Face2Diffusion identity", "Save Identity"
+)
+FORMATS = (FLASHFACE_REFERENCE, FACE2DIFFUSION_IDENTITY)
+
+
+def save_person(
+    format: Format, tensors: Tensors, folder: str | Path, name: str
+) -> tuple[Path, bool]:
+    """Write a person's tensors into `folder`; the path, and whether a new file was made.
+
+    Nothing is overwritten: where `name` is taken, name_00002 and so on is used, unless that file
+    holds the very same content. The file appears whole or not at all.
+    Raises SavedFileError for a bad name or a folder that cannot be written.
+    """
+    stem = checked_name(name)
+    # people may share a tensor (one negative prompt); safetensors wants each to own its memory
+    owned = {key: tensor.contiguous().clone() for key, tensor in tensors.items()}
+    content = save(owned, {format.key: str(format.version)})
+    try:
+        return write_without_overwriting(Path(folder), stem, content)
+    except OSError as error:
+        raise SavedFileError(
+            f"The {format.noun} could not be saved in {folder}: {error}. Check that the folder can "
+            "be written and its disk has room."
+        ) from error
+
+
+@contextlib.contextmanager
+def open_person(format: Format, path: Path) -> Iterator[safe_open]:
+    """Open a file that `save_person` wrote, for reading inside the `with` block.
+
+    Clone what is kept: memory-mapped tensors would fail when the file changes.
+    Raises SavedFileError for files that are damaged, foreign, or of another version.
+    """
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            raise format.foreign(path, f"it has {path.stat().st_size / 1024**2:.0f} MB")
+        with safe_open(path, framework="pt", device="cpu") as file:
+            _check_version(format, path, file.metadata() or {})
+            yield file
+    except (OSError, SafetensorError, UnicodeError) as error:
+        raise SavedFileError(
+            f"{path.name} cannot be read: {error}. It is damaged, cut off, or no safetensors file; "
+            f"save the {format.noun} again, or choose another one."
+        ) from error
+
+
+def _check_version(format: Format, path: Path, metadata: dict[str, str]) -> None:
+    if format.key not in metadata:
+        kind = next((f"it is a {f.title}, " for f in FORMATS if f.key in metadata), "")
+        raise format.foreign(path, f"{kind}its metadata lack {format.key!r}")
+    version = metadata[format.key]
+    if version != str(format.version):
+        raise SavedFileError(
+            f"{path.name} is a saved {format.noun} of version {version[:20]!r}; this pack reads "
+            f"version {format.version}. Update the pack, or save the {format.noun} again with "
+            "this one."
+        )
+
+
+def checked_name(name: str) -> str:
+    """The name as a file stem that every system takes: trimmed, in one Unicode form, no suffix.
+
+    Raises SavedFileError for empty or very long names, folders, characters that a system
+    forbids or does not show, and names that Windows keeps for devices.
+    """
+    stem = unicodedata.normalize("NFC", name).strip()
+    if stem.lower().endswith(SUFFIX):
+        stem = stem[: -len(SUFFIX)].rstrip()
+    bad = sorted({c for c in stem if c in FORBIDDEN or not c.isprintable()})
+    reason = ""
+    if not stem.strip("."):
+        reason = "it is empty"
+    elif bad:
+        shown = " ".join(c if c.isprintable() else f"U+{ord(c):04X}" for c in bad)
+        reason = f"it contains {shown}, and folders are not possible here"
+    elif stem[0] == "." or stem[-1] == ".":
+        reason = "it starts or ends with a dot"
+    elif RESERVED.fullmatch(stem.split(".")[0].rstrip()):
+        reason = "Windows keeps it for a device"
+    elif len(os.fsencode(stem)) > NAME_BYTES:
+        reason = f"it is too long ({len(os.fsencode(stem))} bytes, at most {NAME_BYTES})"
+    if reason:
+        shown = name if len(name) <= 60 else name[:60] + "..."
+        raise SavedFileError(
+            f"A file cannot be saved as {shown!r}: {reason}. Use a plain name such as 'anna'."
+        )
+    return stem
+
+
+def write_without_overwriting(folder: Path, stem: str, content: bytes) -> tuple[Path, bool]:
+    """Write `stem`.safetensors, or stem_00002 and so on; its path, and whether it is new.
+
+    A file of this name with the very same content is taken instead. The file appears whole or not
+    at all. Raises OSError where the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, half = tempfile.mkstemp(prefix=".saving-", suffix=".part", dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        for path in _free_names(folder, stem):
+            try:
+                # creating it alone reserves the name, also against another ComfyUI
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            except FileExistsError:
+                if path.is_file() and path.read_bytes() == content:
+                    return path, False
+                continue
+            try:
+                os.chmod(half, path.stat().st_mode & 0o777)
+                os.replace(half, path)
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
+            return path, True
+        raise AssertionError("names never end")
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(half)
+
+
+def _free_names(folder: Path, stem: str) -> Iterator[Path]:
+    yield folder / (stem + SUFFIX)
+    number = 2
+    while True:
+        yield folder / f"{stem}_{number:05d}{SUFFIX}"
+        number += 1
+
+
+def content_key(path: Path) -> str:
+    """Tell a saved file from one that took its name: by content, however quick the change was.
+
+    A file that is too large to be one is told by size and time, and not read.
+    """
+    status = path.stat()
+    if status.st_size > LARGEST_BYTES:
+        return f"{status.st_size} {status.st_mtime_ns}"
+    return hashlib.sha256(path.read_bytes()).hexdigest()
