@@ -88,7 +88,7 @@ def measure_load(file: str, dtype: str) -> None:
     from measure import ProcessMemory
 
     host_pack.load_pack()
-    load = host_pack.pack_module("flashface_core.model").load_flashface
+    load = host_pack.pack_module("flashface_core.flashface.model").load_flashface
     start = time.perf_counter()
     with ProcessMemory() as memory:
         model, flashface = load(file, torch.float16 if dtype == "fp16" else None)

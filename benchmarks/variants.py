@@ -53,11 +53,13 @@ class Model:
 
         host_pack.load_pack()
         module = host_pack.pack_module
-        self._patch = module("flashface_core.patch")
-        self._guidance = module("flashface_core.guidance")
-        self._applied = module("flashface_core.patch.state").AppliedReference
-        self._make_reference = module("flashface_core.reference").make_reference
-        self.model, self.flashface = module("flashface_core.model").load_flashface(str(file))
+        self._patch = module("flashface_core.flashface.patch")
+        self._guidance = module("flashface_core.flashface.guidance")
+        self._applied = module("flashface_core.flashface.patch.state").AppliedReference
+        self._make_reference = module("flashface_core.flashface.reference").make_reference
+        self.model, self.flashface = module("flashface_core.flashface.model").load_flashface(
+            str(file)
+        )
         if compiled:
             from comfy_extras.nodes_torch_compile import TorchCompileModel
 

@@ -3,24 +3,24 @@
 from comfy_api.latest import ComfyExtension, io
 
 from . import folders
-from .apply import FlashFaceApply
-from .combine_references import FlashFaceCombineReferences
-from .crop_faces import FlashFaceCropFaces
-from .detector_loader import FlashFaceDetectorLoader
-from .encode_reference import FlashFaceEncodeReference
-from .face2diffusion_blend import Face2DiffusionBlend
-from .face2diffusion_encode_face import Face2DiffusionEncodeFace
-from .face2diffusion_model_loader import Face2DiffusionModelLoader
-from .face2diffusion_saved_identities import Face2DiffusionLoadIdentity, Face2DiffusionSaveIdentity
-from .face2diffusion_text_encode import Face2DiffusionTextEncode
-from .guidance import FlashFaceGuidance
-from .model_loader import FlashFaceModelLoader
-from .paste_faces import FlashFacePasteFaces
-from .region import FlashFaceRegion
-from .saved_references import FlashFaceLoadReference, FlashFaceSaveReference
-from .schedule import FlashFaceSchedule
-from .sigmas import FlashFaceSigmas
-from .similarity import FlashFaceSimilarity
+from .face2diffusion.blend import Face2DiffusionBlend
+from .face2diffusion.encode_face import Face2DiffusionEncodeFace
+from .face2diffusion.model_loader import Face2DiffusionModelLoader
+from .face2diffusion.saved_identities import Face2DiffusionLoadIdentity, Face2DiffusionSaveIdentity
+from .face2diffusion.text_encode import Face2DiffusionTextEncode
+from .faces.crop_faces import FlashFaceCropFaces
+from .faces.detector_loader import FlashFaceDetectorLoader
+from .faces.paste_faces import FlashFacePasteFaces
+from .faces.similarity import FlashFaceSimilarity
+from .flashface.apply import FlashFaceApply
+from .flashface.combine_references import FlashFaceCombineReferences
+from .flashface.encode_reference import FlashFaceEncodeReference
+from .flashface.guidance import FlashFaceGuidance
+from .flashface.model_loader import FlashFaceModelLoader
+from .flashface.region import FlashFaceRegion
+from .flashface.saved_references import FlashFaceLoadReference, FlashFaceSaveReference
+from .flashface.schedule import FlashFaceSchedule
+from .flashface.sigmas import FlashFaceSigmas
 
 NODES: list[type[io.ComfyNode]] = [
     FlashFaceModelLoader,

@@ -4,7 +4,7 @@ import os
 
 import folder_paths
 
-from ..flashface_core.detection import ModelFolders
+from ..flashface_core.faces.detection import ModelFolders
 
 MODELS = "flashface"
 REFERENCES = "flashface_references"

@@ -20,7 +20,7 @@ HINT = ((3, 16), (16, 16), (16, 32), (32, 32), (32, 96), (96, 96), (96, 256))
 def controlnet_shapes(width: int = WIDTH) -> dict[str, Shape]:
     """Names and shapes of a ControlNet for SD1.5 in the format of its authors."""
     sys.path.append(str(PACK))  # last: ComfyUI has a module `nodes` too
-    from flashface_core.checkpoint.keys import from_official
+    from flashface_core.flashface.checkpoint.keys import from_official
 
     kept = ("unet.time_embed.", "unet.input_blocks.", "unet.middle_block.")
     names = {from_official(name): shape for name, shape in official_shapes(width).items()}

@@ -25,8 +25,8 @@ FILES = (MSID, MAPPING, CHECKPOINT)
 def _shapes() -> tuple[dict[str, Shape], dict[str, Shape], dict[str, Shape]]:
     """Names and shapes of encoder, mapping network and UNet, as the pack's loaders expect them."""
     sys.path.append(str(PACK))  # last: ComfyUI has a module `nodes` too
-    from flashface_core.checkpoint.layout import Sizes, expected_shapes
     from flashface_core.face2diffusion import weights
+    from flashface_core.flashface.checkpoint.layout import Sizes, expected_shapes
 
     # 320 channels are what ComfyUI knows SD1.5 by; one level is enough for it
     unet = expected_shapes(Sizes(320, 768, multipliers=(1,)))

@@ -57,8 +57,8 @@ def place_person(target: Path) -> None:
     sys.path.append(str(PACK))  # last: ComfyUI has a module `nodes` too
     import torch
 
-    from flashface_core.reference import make_reference
-    from flashface_core.reference_file import save_reference
+    from flashface_core.flashface.reference import make_reference
+    from flashface_core.flashface.reference_file import save_reference
 
     draw = torch.Generator().manual_seed(3)
     latents = torch.randn(1, 4, 28, 28, generator=draw)

@@ -101,7 +101,7 @@ def load_pack() -> dict[str, type]:
 
 
 def pack_module(name: str = "") -> ModuleType:
-    """A module of the loaded pack, such as `flashface_core.reference`.
+    """A module of the loaded pack, such as `flashface_core.flashface.reference`.
 
     ComfyUI gives the pack a module name of its own, so classes that nodes return or raise are
     these, not those of a plain `import flashface_core`.

@@ -85,7 +85,7 @@ class Layer(NamedTuple):
 @cache
 def layers(file: str) -> dict[str, Layer]:
     """Return a checkpoint's reference attention by block."""
-    checkpoint = pack_module("flashface_core.checkpoint").open_checkpoint(file)
+    checkpoint = pack_module("flashface_core.flashface.checkpoint").open_checkpoint(file)
     found = dict(checkpoint.tensors())
     blocks = {name.split(".to_")[0] for name in found if name.startswith("reference_attention.")}
     ends = ("to_q.weight", "to_k.weight", "to_v.weight", "to_out.0.weight", "to_out.0.bias")
@@ -100,7 +100,7 @@ def layers(file: str) -> dict[str, Layer]:
 @cache
 def referencenet(file: str) -> ModelPatcher:
     """Return a ReferenceNet that shares no memory with the UNet, whatever becomes of that."""
-    _, flashface = pack_module("flashface_core.model").load_flashface(file, torch.float32)
+    _, flashface = pack_module("flashface_core.flashface.model").load_flashface(file, torch.float32)
     return flashface.referencenet
 
 
@@ -175,7 +175,7 @@ class WrittenDown:
         timestep = round(self.timestep)
         if timestep not in self._features:
             (identity,) = self.setting.reference.identities
-            compute = pack_module("flashface_core.referencenet").compute
+            compute = pack_module("flashface_core.flashface.referencenet").compute
             network = referencenet(self.file)
             _, found = next(compute(network, identity, [timestep], len(identity.latents)))
             copies = round(torch.tensor(identity.log_weights[0]).exp().item())

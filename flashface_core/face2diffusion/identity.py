@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from .align import network_input
+from ..faces.align import network_input
 from .model import Face2DiffusionModel
 from .networks import EXPRESSION
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
+from ..faces.align import SIZE
 from ..files.saved import FACE2DIFFUSION_IDENTITY, open_person, save_person
-from .align import SIZE
 from .identity import Identity, restore_identity
 from .model import Face2DiffusionModel
 from .networks import EXPRESSION, VECTOR

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PIL import Image
 
 from ..drawing import CHOSEN, DARK, GAP, LIGHT, badge, captioned, text_width, write
-from .align import SIZE
+from ..faces.align import SIZE
 from .identity import Identity
 
 COLUMNS, MOST = 4, 12

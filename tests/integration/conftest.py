@@ -33,7 +33,7 @@ def setting(pack, run_node, comfyui_base: Path) -> Setting:
     model, flashface = run_node(
         pack["FlashFaceModelLoader"], model_name=file.name, weight_dtype="fp32"
     )
-    make_reference = pack_module("flashface_core.reference").make_reference
+    make_reference = pack_module("flashface_core.flashface.reference").make_reference
     reference = make_reference(random(2, 4, 8, 8, seed=20), PROMPT, 4)
     return Setting(model, flashface, reference, pack, run_node)
 
@@ -66,7 +66,7 @@ class Calls(list[int]):
     then: Callable[[], None] | None = None
 
     def __call__(self, module, given, out) -> None:
-        if isinstance(module, pack_module("flashface_core.referencenet").LastFeature):
+        if isinstance(module, pack_module("flashface_core.flashface.referencenet").LastFeature):
             self.append(len(given[0]))
             if self.then is not None:
                 self.then()

@@ -43,7 +43,7 @@ def test_what_is_missing_in_the_middle_of_a_sampling_is_computed_there(setting):
 def make_reference(setting):
     """Return the setting's person, of whom nothing was computed yet."""
     (identity,) = setting.reference.identities
-    make = pack_module("flashface_core.reference").make_reference
+    make = pack_module("flashface_core.flashface.reference").make_reference
     return make(identity.latents, identity.context, 4)
 
 

@@ -20,7 +20,7 @@ MIDDLE = 500
 @pytest.fixture(scope="module")
 def other(setting: Setting) -> Any:
     """A reference of another person."""
-    make_reference = pack_module("flashface_core.reference").make_reference
+    make_reference = pack_module("flashface_core.flashface.reference").make_reference
     return make_reference(random(3, 4, 8, 8, seed=21), PROMPT, 4)
 
 
@@ -58,7 +58,7 @@ def test_a_second_apply_leaves_the_first_ones_model_as_it_was(setting, other):
 
 
 def test_two_applies_are_one_with_two_people(setting, other):
-    reference = pack_module("flashface_core.reference").Reference
+    reference = pack_module("flashface_core.flashface.reference").Reference
     both = reference((*setting.reference.identities, *other.identities))
     together = predict(apply(setting, reference=both))
     assert error(predict(apply(setting, apply(setting), reference=other)), together) < BOUND

@@ -76,7 +76,7 @@ def test_a_model_of_another_architecture(kind, config, given, refuses, setting):
 
 
 def test_a_reference_made_with_another_text_encoder(refuses, setting):
-    make_reference = pack_module("flashface_core.reference").make_reference
+    make_reference = pack_module("flashface_core.flashface.reference").make_reference
     reference = make_reference(random(1, 4, 8, 8, seed=60), torch.zeros(1, 77, 1024), 4)
     refuses(
         f"This reference was encoded with a text width of 1024, but {setting.flashface.name} "

@@ -175,7 +175,7 @@ def test_clip_set_last_layer(setting: Setting, standin_models, record):
         return [run_core("CLIPTextEncode", clip=of, text=text) for text in ("a face", "blurry")]
 
     positive, negative = prompts(skipped)
-    make_reference = pack_module("flashface_core.reference").make_reference
+    make_reference = pack_module("flashface_core.flashface.reference").make_reference
     reference = make_reference(random(2, 4, 8, 8, seed=91), negative[0][0], 4)
     standin = replace(setting, model=model, flashface=flashface, reference=reference)
     sample = conditioned(positive, negative)

@@ -149,4 +149,4 @@ def test_an_empty_negative_is_refused(encode):
 
 
 def test_the_reference_is_of_the_packs_own_class(encode):
-    assert isinstance(encode([FACES]), pack_module("flashface_core.reference").Reference)
+    assert isinstance(encode([FACES]), pack_module("flashface_core.flashface.reference").Reference)

@@ -395,7 +395,7 @@ def flashface(models: Path, pack, run_node) -> tuple[Any, Callable[..., Any]]:
         model_name="flashface_standin.safetensors",
         weight_dtype="fp32",
     )
-    make_reference = pack_module("flashface_core.reference").make_reference
+    make_reference = pack_module("flashface_core.flashface.reference").make_reference
     reference = make_reference(random(2, 4, 8, 8, seed=20), random(1, 77, 768, seed=1), 4)
 
     def apply(strength: float) -> Any:

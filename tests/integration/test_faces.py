@@ -242,7 +242,7 @@ def test_similarity_without_a_recognition_model_says_what_to_get(node: Node) -> 
 
 @pytest.fixture
 def reference() -> Any:
-    module: Any = pack_module("flashface_core.reference")
+    module: Any = pack_module("flashface_core.flashface.reference")
     thumbnails = module.make_thumbnails(torch.rand(2, 224, 224, 3))
     return module.make_reference(torch.randn(2, 4, 28, 28), torch.randn(1, 77, 768), 4, thumbnails)
 

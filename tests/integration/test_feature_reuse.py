@@ -121,7 +121,7 @@ def test_a_second_picture_runs_no_referencenet(setting, reference, reference_bat
 
 
 def test_weights_of_a_mix_compute_nothing_anew(setting, reference, reference_batches):
-    other = pack_module("flashface_core.reference").make_reference(
+    other = pack_module("flashface_core.flashface.reference").make_reference(
         random(3, 4, 8, 8, seed=21), PROMPT, 4
     )
     picture(setting, reference)

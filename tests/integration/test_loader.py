@@ -26,7 +26,7 @@ def load(setting: Setting, name: str, dtype: str) -> tuple[Any, Any]:
 
 
 def predict(setting: Setting, model: Any, flashface: Any) -> torch.Tensor:
-    make_reference = pack_module("flashface_core.reference").make_reference
+    make_reference = pack_module("flashface_core.flashface.reference").make_reference
     latents = setting.reference.identities[0].latents
     (applied,) = setting.run_node(
         setting.pack["FlashFaceApply"],
@@ -57,7 +57,7 @@ def test_every_dtype_samples_on_this_machine(name, setting):
 @pytest.mark.parametrize("name", ["default", "fp16"])
 def test_official_and_compact_files_give_the_same_model(name, setting, comfyui_base: Path):
     folder = comfyui_base / "models" / "flashface"
-    convert = pack_module("flashface_core.checkpoint.convert").convert
+    convert = pack_module("flashface_core.flashface.checkpoint.convert").convert
     tensors = official_tensors(32, 64)
     torch.save(tensors, folder / "same.ckpt")
     convert(folder / "same.ckpt", folder / "same.safetensors", torch.float32, overwrite=True)

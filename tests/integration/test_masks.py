@@ -20,7 +20,7 @@ MIDDLE = 500
 @pytest.fixture(scope="module")
 def other(setting: Setting) -> Any:
     """A reference of another person."""
-    make_reference = pack_module("flashface_core.reference").make_reference
+    make_reference = pack_module("flashface_core.flashface.reference").make_reference
     return make_reference(random(3, 4, 8, 8, seed=21), PROMPT, 4)
 
 
@@ -188,7 +188,9 @@ def test_masks_follow_deep_shrinks_resolutions(factor, after_skip, apply):
 
 
 def test_one_mask_may_be_region_and_attention_mask(setting):
-    state, run = (pack_module(f"flashface_core.patch.{name}") for name in ("state", "run"))
+    state, run = (
+        pack_module(f"flashface_core.flashface.patch.{name}") for name in ("state", "run")
+    )
     mask = torch.zeros(1, 24, 24)
     mask[:, :12, :12] = 1
     one = run.Run(state.State(), setting.model, None)

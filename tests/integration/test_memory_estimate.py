@@ -44,9 +44,9 @@ class FullSize:
 
     def reference(self, faces: int) -> Any:
         """Return a reference of so many faces, whose features are kept already."""
-        make_reference = pack_module("flashface_core.reference").make_reference
+        make_reference = pack_module("flashface_core.flashface.reference").make_reference
         made = make_reference(torch.zeros(faces, 4, 28, 28), PROMPT[0][0], faces)
-        layout = pack_module("flashface_core.checkpoint.layout")
+        layout = pack_module("flashface_core.flashface.checkpoint.layout")
         features = {}
         for name, channels in layout.reference_blocks(self.flashface.sizes).items():
             side = 4 if name.startswith("middle") else {320: 28, 640: 14, 1280: 7}[channels]
@@ -199,7 +199,7 @@ def test_768_by_768_within_6_gb(full: FullSize, step):
 
 def test_referencenet_alone_needs_little_room(full: FullSize):
     """16 crops at once, the most that it runs."""
-    rows = pack_module("flashface_core.referencenet").MAX_ROWS
+    rows = pack_module("flashface_core.flashface.referencenet").MAX_ROWS
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(memory, "pytorch_attention_flash_attention", lambda: True)
         needed = full.flashface.referencenet.memory_required([rows, 4, 28, 28])

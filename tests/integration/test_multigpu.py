@@ -42,7 +42,7 @@ def work_units(model: ModelPatcher) -> ModelPatcher:
 @pytest.fixture(scope="module")
 def other() -> Any:
     """A reference of another person."""
-    make_reference = pack_module("flashface_core.reference").make_reference
+    make_reference = pack_module("flashface_core.flashface.reference").make_reference
     return make_reference(random(3, 4, 8, 8, seed=91), PROMPT, 4)
 
 

@@ -28,8 +28,8 @@ class Tilted:
     name, tried = "tilted", "once"
 
     def detect(self, _):
-        from flashface_core.boxes import Box
-        from flashface_core.detection.base import Face
+        from flashface_core.faces.boxes import Box
+        from flashface_core.faces.detection.base import Face
 
         eyes = ((140.0, 85.0), (180.0, 95.0))
         return [Face(Box(120.4, 60.3, 200.6, 139.5), 0.9, eyes)]

@@ -37,7 +37,7 @@ def run(code: str) -> str:
 
 def modules() -> list[str]:
     files = [*Path(ROOT, "flashface_core", "detection").glob("*.py")]
-    names = [f"flashface_core.detection.{f.stem}" for f in files if f.stem != "__init__"]
+    names = [f"flashface_core.faces.detection.{f.stem}" for f in files if f.stem != "__init__"]
     own = ("preview", "reference_file", "reference_sheet", "similarity", "similarity_report")
     return sorted([*names, *(f"flashface_core.{name}" for name in own)])
 
@@ -58,8 +58,8 @@ print(sorted({{name.split(".")[0] for name in sys.modules}} & {{*{OPTIONAL}, "sk
 
 def test_the_built_in_detector_finds_a_face() -> None:
     code = """
-from flashface_core.detection import load_detector, working_detectors, ModelFolders
-from flashface_core.detection.choose import Choice, choose_faces
+from flashface_core.faces.detection import load_detector, working_detectors, ModelFolders
+from flashface_core.faces.choose import Choice, choose_faces
 detector = load_detector()
 result = choose_faces(picture, Choice(), detector)
 print(detector.name, working_detectors(ModelFolders()), [c.size for c in result.crops])
@@ -78,7 +78,7 @@ def test_the_others_say_what_they_need(tmp_path: Path, name: str, file: str, pac
     (tmp_path / file).parent.mkdir(parents=True)
     (tmp_path / file).touch()
     code = f"""
-from flashface_core.detection import *
+from flashface_core.faces.detection import *
 places = [({str(tmp_path)!r} + "/" + name,) for name in ("insightface", "face_detection")]
 folders = ModelFolders(*places)
 print(load_detector("auto", Settings(folders)).name)

@@ -52,7 +52,7 @@ def test_every_scheduler(name, guided, run_node):
 def test_samplers_between_the_scheduled_sigmas_get_their_features(name, setting: Setting, run_node):
     """What ReferenceNet did not compute ahead is computed when met, and kept."""
     latents = setting.reference.identities[0].latents
-    fresh = pack_module("flashface_core.reference").make_reference(latents, EMPTY, 4)
+    fresh = pack_module("flashface_core.flashface.reference").make_reference(latents, EMPTY, 4)
     model = setting.guide(
         setting.run_node(
             setting.pack["FlashFaceApply"],
@@ -158,7 +158,7 @@ def test_after_an_interrupt_a_run_is_as_before(guided, run_node):
 
 def test_an_interrupt_before_the_first_step_stops_referencenet(setting: Setting, run_node):
     latents = setting.reference.identities[0].latents
-    fresh = pack_module("flashface_core.reference").make_reference(latents, NEGATIVE, 4)
+    fresh = pack_module("flashface_core.flashface.reference").make_reference(latents, NEGATIVE, 4)
     model = Setting(**{**vars(setting), "reference": fresh}).guided(unchanged)
     comfy.model_management.interrupt_current_processing()
     with pytest.raises(comfy.model_management.InterruptProcessingException):
@@ -214,5 +214,5 @@ def test_a_run_takes_the_evaluations_that_the_drawing_promised(
         latent_image=LATENT,
         **GIVEN,
     )
-    promised = pack_module("flashface_core.schedule_drawing").evaluations(schedule)
+    promised = pack_module("flashface_core.flashface.schedule_drawing").evaluations(schedule)
     assert sum(unet_batches) == promised

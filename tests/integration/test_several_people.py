@@ -32,7 +32,7 @@ OVERLAPPING: list[Place] = [(0, 0, 256, 170), (40, 64, 220, 256), (128, 100, 256
 @pytest.fixture(scope="module")
 def people(setting: Setting) -> list[Any]:
     """References of three people: 2, 3 and 1 faces, of which the 3 are weighted too."""
-    make_reference = pack_module("flashface_core.reference").make_reference
+    make_reference = pack_module("flashface_core.flashface.reference").make_reference
     others = [make_reference(random(n, 4, 8, 8, seed=81 + n), PROMPT, 4) for n in (3, 1)]
     return [setting.reference, *others]
 

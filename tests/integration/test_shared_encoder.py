@@ -41,7 +41,7 @@ def encoder_batches(setting: Setting) -> Iterator[list[int]]:
 @pytest.fixture
 def unshared(monkeypatch) -> Callable[[], None]:
     """Call it, and every sample has an encoder of its own from then on."""
-    encoder = pack_module("flashface_core.patch.encoder")
+    encoder = pack_module("flashface_core.flashface.patch.encoder")
     return lambda: monkeypatch.setattr(encoder, "_sources", lambda call, options: None)
 
 

@@ -18,9 +18,9 @@ from goldens_face2diffusion import CLIP_SIZES, build, cases, clip_weights, pictu
 from host_pack import pack_module
 from safetensors.torch import save_file
 
-from flashface_core.detection import Face
-from flashface_core.face2diffusion import align
 from flashface_core.face2diffusion import weights as weight_files
+from flashface_core.faces import align
+from flashface_core.faces.detection import Face
 from flashface_core.images import pil_to_image
 
 BOUND, DOT_BOUND = 1e-4, 1e-3
@@ -222,7 +222,7 @@ class GivenLandmarks:
 
     def detect(self, image) -> list[Face]:
         x, y = np.array(self.landmarks).T
-        box = pack_module("flashface_core.boxes").Box(x.min(), y.min(), x.max(), y.max())
+        box = pack_module("flashface_core.faces.boxes").Box(x.min(), y.min(), x.max(), y.max())
         return [Face(box, 1.0, tuple(map(tuple, self.landmarks)))]
 
 

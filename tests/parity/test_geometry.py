@@ -11,8 +11,8 @@ import pytest
 from goldens import cases, tensors
 from PIL import Image
 
-from flashface_core.boxes import Box
-from flashface_core.geometry import (
+from flashface_core.faces.boxes import Box
+from flashface_core.faces.geometry import (
     box_mask,
     crop_box,
     crop_face,

@@ -33,7 +33,9 @@ def inputs_of(case: dict) -> dict[str, torch.Tensor]:
 
 def make_reference(latents, context, repeat_to=4):
     """Return a FLASHFACE_REFERENCE of golden latents, as Encode Reference Faces makes it."""
-    return pack_module("flashface_core.reference").make_reference(latents, context, repeat_to)
+    return pack_module("flashface_core.flashface.reference").make_reference(
+        latents, context, repeat_to
+    )
 
 
 @pytest.mark.parametrize(("group", "case"), network_cases("A_tiny", "B_tiny", "A_full", "B_full"))
@@ -67,7 +69,7 @@ def test_reference_features(group, case, golden_model, record):
     _, flashface = golden_model(case["config"])
     data = inputs_of(case)
     identity = make_reference(data["ref"], data["ref_context"]).identities[0]
-    compute = pack_module("flashface_core.referencenet").compute
+    compute = pack_module("flashface_core.flashface.referencenet").compute
     ((_, features),) = compute(flashface.referencenet, identity, case["t"][:1], rows=99)
     assert len(features) == 10
     for name, feature in features.items():

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-import flashface_core.attention
-from flashface_core.attention import HEADS, ReferenceAttention, ReferenceTokens
+from flashface_core.flashface import attention as module
+from flashface_core.flashface.attention import HEADS, ReferenceAttention, ReferenceTokens
 
 CHANNELS, POSITIONS, SAMPLES = 32, 12, 3
 BOUND = 2e-6
@@ -20,9 +20,9 @@ def random(*shape: int, seed: int) -> Tensor:
 @pytest.fixture(autouse=True, params=["merged", "joined"])
 def way(request, monkeypatch) -> str:
     """Both ways of attending: a CPU's, and what every other device and ComfyUI's nodes get."""
-    assert flashface_core.attention.can_merge(Y, {})
+    assert module.can_merge(Y, {})
     if request.param == "joined":
-        monkeypatch.setattr(flashface_core.attention, "can_merge", lambda y, options: False)
+        monkeypatch.setattr(module, "can_merge", lambda y, options: False)
     return request.param
 
 

@@ -15,9 +15,9 @@ from checkpoint_files import official_tensors
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from flashface_core.checkpoint import open_checkpoint
-from flashface_core.checkpoint.convert import DTYPES, convert
 from flashface_core.files.weights import CheckpointError
+from flashface_core.flashface.checkpoint import open_checkpoint
+from flashface_core.flashface.checkpoint.convert import DTYPES, convert
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,7 +32,7 @@ def source(tmp_path_factory) -> Path:
 
 def command(*arguments: object) -> list[str]:
     """Isolated as Windows' portable Python is: no folder but its own to find modules in."""
-    return [sys.executable, "-I", "flashface_core/checkpoint", *map(str, arguments)]
+    return [sys.executable, "-I", "scripts/convert.py", *map(str, arguments)]
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -11,8 +11,8 @@ import torch
 from checkpoint_files import Key, released_keys
 from standin_shapes import official_shapes
 
-from flashface_core.checkpoint.keys import MASK_CONV, OFFICIAL_FIRST_CONV, from_official
-from flashface_core.checkpoint.layout import Sizes, expected_shapes, reference_blocks
+from flashface_core.flashface.checkpoint.keys import MASK_CONV, OFFICIAL_FIRST_CONV, from_official
+from flashface_core.flashface.checkpoint.layout import Sizes, expected_shapes, reference_blocks
 
 RELEASED = released_keys()
 FULL = Sizes(width=320, text_width=768)

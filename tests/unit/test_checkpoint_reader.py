@@ -7,10 +7,10 @@ import torch
 from checkpoint_files import TEXT_WIDTH, WIDTH, official_tensors
 from safetensors.torch import save_file
 
-from flashface_core.checkpoint import open_checkpoint, reader
-from flashface_core.checkpoint.convert import convert
-from flashface_core.checkpoint.keys import FIRST_CONV, MASK_CONV, from_official
-from flashface_core.checkpoint.layout import Sizes, expected_shapes
+from flashface_core.flashface.checkpoint import open_checkpoint, reader
+from flashface_core.flashface.checkpoint.convert import convert
+from flashface_core.flashface.checkpoint.keys import FIRST_CONV, MASK_CONV, from_official
+from flashface_core.flashface.checkpoint.layout import Sizes, expected_shapes
 
 OFFICIAL = official_tensors()
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from flashface_core.curves import checked_curve
+from flashface_core.flashface.curves import checked_curve
 
 POINTS = [(0.0, 1.0), (0.4, 0.5), (1.0, 0.0)]
 HAS_CURVES = importlib.util.find_spec("comfy_api.latest._input.curve_types") is not None

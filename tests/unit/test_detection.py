@@ -10,8 +10,9 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from flashface_core.boxes import Box
-from flashface_core.detection import (
+from flashface_core.faces.boxes import Box
+from flashface_core.faces.choose import REMEDY, Choice, NoFaceError, choose_faces
+from flashface_core.faces.detection import (
     ORDERS,
     DetectorUnavailable,
     Face,
@@ -20,8 +21,7 @@ from flashface_core.detection import (
     load_detector,
     order_faces,
 )
-from flashface_core.detection.choose import REMEDY, Choice, NoFaceError, choose_faces
-from flashface_core.preview import faces_preview
+from flashface_core.faces.preview import faces_preview
 
 ASTRONAUT = Image.fromarray(skimage.data.astronaut())
 KNOWN = Box(175, 70, 268, 163)  # where the cascade of scikit-image finds her

@@ -13,8 +13,9 @@ import standin_detector
 from model_files import POINTS, REACH, SCORE
 from PIL import Image
 
-from flashface_core.boxes import Box
-from flashface_core.detection import (
+from flashface_core.faces.boxes import Box
+from flashface_core.faces.choose import Choice, choose_faces
+from flashface_core.faces.detection import (
     DetectorUnavailable,
     Face,
     ModelFolders,
@@ -25,10 +26,9 @@ from flashface_core.detection import (
     order_faces,
     working_detectors,
 )
-from flashface_core.detection.choose import Choice, choose_faces
-from flashface_core.detection.files import detection_models, recognition_models, yunet_models
-from flashface_core.detection.frame import detect_in_frames
-from flashface_core.geometry import crop_face, pad_to_square
+from flashface_core.faces.detection.files import detection_models, recognition_models, yunet_models
+from flashface_core.faces.detection.frame import detect_in_frames
+from flashface_core.faces.geometry import crop_face, pad_to_square
 
 PALETTE = {8: (0, 255, 0), 16: (0, 0, 255), 32: (255, 0, 0)}
 CELLS = {8: (3, 20), 16: (30, 22), 32: (10, 9)}  # stride -> column and row of its one full cell
@@ -287,7 +287,7 @@ def test_missing_packages_are_told(models: ModelFolders, monkeypatch: pytest.Mon
     assert working_detectors(models) == []
     monkeypatch.setitem(sys.modules, "skimage.feature", None)
     with pytest.raises(DetectorUnavailable, match="No face detector works here"):
-        from flashface_core.detection import lbp
+        from flashface_core.faces.detection import lbp
 
         lbp._cascade.cache_clear()
         load_detector("auto", Settings(models))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from flashface_core.face2diffusion.align import PLACES, align_face, network_input, similarity, warp
+from flashface_core.faces.align import PLACES, align_face, network_input, similarity, warp
 
 
 def turned(degrees: float, scale: float, shift: tuple[float, float]) -> np.ndarray:

@@ -6,7 +6,7 @@ import pickle
 import pytest
 import torch
 
-from flashface_core.features import FeatureCache, size_in_bytes
+from flashface_core.flashface.features import FeatureCache, size_in_bytes
 
 
 def features(kilobytes: int) -> dict[str, torch.Tensor]:

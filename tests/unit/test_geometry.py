@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from flashface_core.boxes import Box, boxes_per_batch, boxes_per_image
-from flashface_core.geometry import (
+from flashface_core.faces.boxes import Box, boxes_per_batch, boxes_per_image
+from flashface_core.faces.geometry import (
     box_mask,
     crop_box,
     crop_face,

@@ -4,9 +4,9 @@ import pytest
 import torch
 from host_pack import pack_module
 
-from flashface_core import guidance
-from flashface_core.curves import checked_curve
-from flashface_core.guidance import PRESETS, Schedule
+from flashface_core.flashface import guidance
+from flashface_core.flashface.curves import checked_curve
+from flashface_core.flashface.guidance import PRESETS, Schedule
 
 # SPEC: FlashFace, section 8: use -> (s, c, launch, g, steps)
 SETTINGS = {
@@ -125,7 +125,7 @@ def test_presets_are_the_settings_known_to_work(name):
 
 
 def test_the_node_offers_the_same_presets(pack):
-    node = pack_module("nodes.schedule")
+    node = pack_module("nodes.flashface.schedule")
     assert [name for name in node.PRESETS if name != node.CUSTOM] == list(PRESETS) == list(SETTINGS)
 
 

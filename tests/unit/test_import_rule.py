@@ -1,4 +1,8 @@
-"""Arrows between the rooms point downwards only (docs/ARCHITECTURE.md), and importing is cheap."""
+"""The rule of the rooms, and that importing is cheap (docs/ARCHITECTURE.md).
+
+nodes/X calls flashface_core/X; a method knows files and faces, never another method; faces and
+files know no method and no comfy; training imports the core, and nothing imports training.
+"""
 
 import ast
 import subprocess
@@ -10,12 +14,23 @@ import pytest
 from host_pack import ROOT, host_from_environment
 
 CORE, NODES = ROOT / "flashface_core", ROOT / "nodes"
+GROUND = ("errors", "drawing", "images", "loaded")
+METHODS = ("flashface", "face2diffusion")
+KNOWS = {"files": GROUND, "faces": GROUND} | dict.fromkeys(METHODS, (*GROUND, "files", "faces"))
+"""Which rooms of the core a room may import, besides itself."""
 HOST = ("comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "execution")
-# Rooms and files of the core that may import comfy; all others are leaves.
-KNOWS_COMFY = ("attention", "encode", "face2diffusion", "model", "patch", "referencenet")
+# Rooms and files of a method that may import comfy; all others are leaves.
+KNOWS_COMFY = {
+    "flashface": ("attention", "encode", "model", "patch", "referencenet"),
+    "face2diffusion": ("identity", "identity_file", "model", "networks", "sheet"),
+}
 # A socket's value type from ComfyUI's public API, imported where such a value is met.
 VALUE_TYPES = ("comfy_api.input", "comfy_api.input.CurveInput")
-LIGHT = {"checkpoint": ("safetensors", "torch", "tqdm"), "guidance": ("torch",)}
+LIGHT = {
+    "flashface/checkpoint": ("safetensors", "torch", "tqdm"),
+    "flashface/guidance": ("torch",),
+    "files": ("safetensors", "torch"),
+}
 HEAVY = ("cv2", "insightface", "matplotlib", "onnxruntime", "skimage", "torch._dynamo")
 
 
@@ -66,22 +81,47 @@ def room(file: Path) -> str:
     return file.relative_to(CORE).with_suffix("").parts[0]
 
 
+def leaves(method: str) -> list[Path]:
+    knows = KNOWS_COMFY[method]
+    inside = files(CORE / method)
+    return [f for f in inside if f.relative_to(CORE / method).with_suffix("").parts[0] not in knows]
+
+
 def test_there_is_something_to_walk():
-    assert {room(file) for file in files(CORE)} >= {*KNOWS_COMFY, "checkpoint", "detection"}
-    assert ("flashface_core.reference", 13) in {
-        (module, 13) for module, _ in imports(CORE / "encode.py")
+    assert {room(file) for file in files(CORE)} == {"__init__", *GROUND, *KNOWS}
+    assert "flashface_core.flashface.reference" in {
+        module for module, _ in imports(CORE / "flashface" / "encode.py")
     }
+    assert len(leaves("flashface")) > 10
 
 
-def test_leaves_import_no_comfy():
-    leaves = [file for file in files(CORE) if room(file) not in KNOWS_COMFY]
-    assert offenders(leaves, *HOST, "nodes", "server") == []
-    assert offenders(leaves, *HOST, at_load=True) == []
+@pytest.mark.parametrize("name", [*GROUND, *KNOWS])
+def test_arrows_between_rooms_go_down(name):
+    inside = [file for file in files(CORE) if room(file) == name]
+    known = KNOWS.get(name, GROUND)
+    above = {room(file) for file in files(CORE)} - {"__init__", name, *known}
+    assert offenders(inside, *(f"flashface_core.{other}" for other in above)) == []
 
 
-def test_leaves_import_none_of_what_knows_comfy():
-    leaves = [file for file in files(CORE) if room(file) not in KNOWS_COMFY]
-    assert offenders(leaves, *(f"flashface_core.{name}" for name in KNOWS_COMFY)) == []
+@pytest.mark.parametrize("name", [*METHODS, "faces"])
+def test_nodes_call_the_room_of_their_name(name):
+    known = (name, *KNOWS[name])
+    others = [other for other in (*METHODS, "faces") if other not in known]
+    packages = [f"{top}.{other}" for top in ("flashface_core", "nodes") for other in others]
+    assert offenders(files(NODES / name), *packages) == []
+
+
+def test_ground_files_and_faces_know_no_comfy():
+    inside = [file for file in files(CORE) if room(file) not in METHODS]
+    assert offenders(inside, *HOST[1:], "nodes", "server") == []
+    assert offenders(inside, *HOST, at_load=True) == []
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_leaves_of_a_method_import_no_comfy_and_none_of_what_knows_it(method):
+    assert offenders(leaves(method), *HOST, "nodes", "server") == []
+    above = (f"flashface_core.{method}.{name}" for name in KNOWS_COMFY[method])
+    assert offenders(leaves(method), *above) == []
 
 
 def test_the_core_knows_no_node():
@@ -90,13 +130,18 @@ def test_the_core_knows_no_node():
 
 
 def test_nobody_in_the_core_imports_patch():
-    others = [file for file in files(CORE) if room(file) != "patch"]
-    assert offenders(others, "flashface_core.patch") == []
+    others = [file for file in files(CORE) if "patch" not in file.parts]
+    assert offenders(others, "flashface_core.flashface.patch") == []
+
+
+def test_nothing_that_users_get_imports_training():
+    assert offenders([ROOT / "__init__.py", *files(CORE), *files(NODES)], "training") == []
 
 
 @pytest.mark.parametrize("name", LIGHT)
 def test_small_rooms_need_little(name):
-    inside = [file for file in files(CORE) if room(file) == name]
+    place = CORE / name
+    inside = files(place) if place.is_dir() else [place.with_suffix(".py")]
     allowed = {*LIGHT[name], *sys.stdlib_module_names, "flashface_core"}
     found = {module.partition(".")[0] for file in inside for module, _ in imports(file)}
     assert found <= allowed
@@ -150,5 +195,5 @@ print("\\n".join(sorted(set(sys.modules) - before)))
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     new = [module for module in done.stdout.split() if not within(module, "pack")]
-    assert "pack.nodes.apply" in done.stdout.split()
+    assert "pack.nodes.flashface.apply" in done.stdout.split()
     assert [module for module in new if within(module, *HEAVY)] == []

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from flashface_core.boxes import Box, Cut
-from flashface_core.geometry import crop_box, pad_to_square
+from flashface_core.faces.boxes import Box, Cut
+from flashface_core.faces.geometry import crop_box, pad_to_square
+from flashface_core.faces.paste import edge, paste_crop
 from flashface_core.images import image_to_pil, pil_to_image
-from flashface_core.paste import edge, paste_crop
 
 WIDTH, HEIGHT = 160, 120
 

@@ -8,8 +8,8 @@ import re
 import pytest
 import torch
 
-from flashface_core.attention import ReferenceAttention, ReferenceTokens
-from flashface_core.reference import Identity, Reference, make_reference
+from flashface_core.flashface.attention import ReferenceAttention, ReferenceTokens
+from flashface_core.flashface.reference import Identity, Reference, make_reference
 
 CONTEXT = torch.randn(2, 77, 16, generator=torch.Generator().manual_seed(0))
 

@@ -10,8 +10,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from flashface_core import drawing
-from flashface_core.combine import combine_references
-from flashface_core.features import FeatureCache
 from flashface_core.files.saved import (
     FLASHFACE_REFERENCE,
     LARGEST_BYTES,
@@ -19,9 +17,11 @@ from flashface_core.files.saved import (
     checked_name,
     content_key,
 )
-from flashface_core.reference import Identity, Reference, make_reference, make_thumbnails
-from flashface_core.reference_file import load_reference, save_reference
-from flashface_core.reference_sheet import reference_sheet
+from flashface_core.flashface.combine import combine_references
+from flashface_core.flashface.features import FeatureCache
+from flashface_core.flashface.reference import Identity, Reference, make_reference, make_thumbnails
+from flashface_core.flashface.reference_file import load_reference, save_reference
+from flashface_core.flashface.reference_sheet import reference_sheet
 
 
 def person(seed: int, faces: int = 3, weight: float = 1.0, pictures: bool = True) -> Identity:

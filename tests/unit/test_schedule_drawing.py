@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from flashface_core.curves import checked_curve
-from flashface_core.guidance import PRESETS, Schedule, trailing_timesteps
-from flashface_core.schedule_drawing import SIZE, draw, evaluations
+from flashface_core.flashface.curves import checked_curve
+from flashface_core.flashface.guidance import PRESETS, Schedule, trailing_timesteps
+from flashface_core.flashface.schedule_drawing import SIZE, draw, evaluations
 
 DIP = checked_curve("guidance_curve", [(0, 1), (0.4, 0), (0.7, 0), (1, 1)])
 SCHEDULES = {

@@ -8,11 +8,11 @@ import pytest
 from insightface.utils import face_align
 from PIL import Image
 
-from flashface_core.boxes import Box
-from flashface_core.detection import DetectorUnavailable, Face, ModelFolders, Settings
-from flashface_core.detection import load_detector as load
 from flashface_core.drawing import BAR
-from flashface_core.similarity import (
+from flashface_core.faces.boxes import Box
+from flashface_core.faces.detection import DetectorUnavailable, Face, ModelFolders, Settings
+from flashface_core.faces.detection import load_detector as load
+from flashface_core.faces.similarity import (
     Comparison,
     FaceScore,
     KnownFace,
@@ -21,7 +21,7 @@ from flashface_core.similarity import (
     compare,
     load_recognizer,
 )
-from flashface_core.similarity_report import similarity_report, verdict
+from flashface_core.faces.similarity_report import similarity_report, verdict
 
 TEMPLATE = tuple((float(x), float(y)) for x, y in face_align.arcface_dst)
 

@@ -1,0 +1,1 @@
+"""Faces in a photo: finding, choosing, cutting, aligning and comparing them; knows no method."""

@@ -1,0 +1,1 @@
+"""FlashFace: identity as feature maps, read by a ReferenceNet and attended to beside the prompt."""

@@ -1,0 +1,185 @@
+"""Loads a FlashFace checkpoint as what ComfyUI works with: ModelPatchers.
+
+MODEL is ComfyUI's own SD1.5 with FlashFace's fine-tuned UNet (all GroupNorms with eps 1e-6).
+FLASHFACE_MODEL holds the rest: ReferenceNet, and an adapter with reference attention and the mask
+convolution, each in a patcher of its own, so that ComfyUI places, offloads and counts them.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.model_detection
+import comfy.model_management
+import comfy.model_patcher
+import comfy.ops
+import comfy.supported_models
+import torch
+from comfy.model_patcher import ModelPatcher
+
+from ..loaded import LoadedModel, file_stamp
+from .attention import ReferenceAttention
+from .checkpoint import Checkpoint, open_checkpoint
+from .checkpoint.layout import Sizes, reference_blocks
+from .referencenet import cut_tail, in_tail
+
+GROUP_NORM_EPS = 1e-6
+SHARED_WITH_UNET = ("time_embed.", "middle_block.")
+"""The released code never switches these two for the reference pass: it runs the main UNet's."""
+
+
+class Adapter(torch.nn.Module):
+    """The weights that FlashFace adds to the UNet: reference attention and the mask convolution."""
+
+    def __init__(self, sizes: Sizes, dtype: torch.dtype, device: torch.device):
+        super().__init__()
+        self.sizes = sizes
+        self.blocks = torch.nn.ModuleDict(
+            {
+                _module_name(block): ReferenceAttention(channels, dtype, device)
+                for block, channels in reference_blocks(sizes).items()
+            }
+        )
+        conv: Any = comfy.ops.manual_cast.Conv2d
+        self.mask_conv = conv(1, sizes.width, 3, padding=1, bias=False, dtype=dtype, device=device)
+
+    def attention(self, block: str) -> ReferenceAttention | None:
+        """Return the layer of a UNet block such as `output_blocks.3.1`, None without one."""
+        name = _module_name(block)
+        return self.blocks[name] if name in self.blocks else None  # type: ignore[return-value]
+
+
+@dataclass(eq=False)
+class FlashFaceModel(LoadedModel):
+    """What a FLASHFACE_MODEL socket carries.
+
+    fingerprint tells checkpoints and their dtypes apart; it is part of the key of kept features.
+    """
+
+    name: str
+    sizes: Sizes
+    fingerprint: tuple[Any, ...]
+    referencenet: ModelPatcher
+    adapter: ModelPatcher
+
+    @property
+    def title(self) -> str:
+        """File and dtype of the weights, which tell two models apart."""
+        return f"{self.name} ({str(self.fingerprint[-1]).removeprefix('torch.')})"
+
+    def get_models(self) -> list[ModelPatcher]:
+        """All patchers, the largest first."""
+        return [self.referencenet, self.adapter]
+
+
+def load_flashface(
+    path: str, dtype: torch.dtype | None = None
+) -> tuple[ModelPatcher, FlashFaceModel]:
+    """Return (MODEL, FLASHFACE_MODEL) of a checkpoint file.
+
+    dtype: of the weights; None leaves the choice to ComfyUI's settings and the device.
+    Raises CheckpointError for a file that is no FlashFace checkpoint.
+    """
+    checkpoint = open_checkpoint(path)
+    parts = {name: _Part(name, checkpoint, dtype) for name in ("unet", "referencenet", "adapter")}
+    _fill(checkpoint, list(parts.values()))
+    unet, referencenet, adapter = (part.patcher(path) for part in parts.values())
+    fingerprint = (*file_stamp(path), parts["unet"].dtype)
+    name = os.path.basename(path)
+    return unet, FlashFaceModel(name, checkpoint.sizes, fingerprint, referencenet, adapter)
+
+
+def load_part(
+    name: str, path: str, dtype: torch.dtype | None, disable_dynamic: bool = False
+) -> ModelPatcher:
+    """Return one patcher anew: ComfyUI asks for it where it needs an untouched copy of a model."""
+    checkpoint = open_checkpoint(path)
+    part = _Part(name, checkpoint, dtype)
+    _fill(checkpoint, [part])
+    return part.patcher(path, disable_dynamic)
+
+
+class _Part:
+    """One of the three networks while it is being loaded: built without memory, then filled."""
+
+    def __init__(self, name: str, checkpoint: Checkpoint, dtype: torch.dtype | None):
+        self.name, self.asked_dtype = name, dtype
+        self.load_device = comfy.model_management.get_torch_device()
+        self.offload_device = comfy.model_management.unet_offload_device()
+        config = _config(checkpoint)
+        count = sum(torch.Size(shape).numel() for shape in checkpoint.shapes.values()) // 2
+        supported = list(config.supported_inference_dtypes)
+        self.dtype: torch.dtype = dtype or comfy.model_management.unet_dtype(
+            model_params=count, supported_dtypes=supported, weight_dtype=checkpoint.dtype()
+        )
+        cast = comfy.model_management.unet_manual_cast(self.dtype, self.load_device, supported)
+        config.set_inference_dtype(self.dtype, cast)
+        meta = torch.device("meta")
+        if name == "adapter":  # small, and sensitive: never stored in 8 bits
+            self.dtype = cast or self.dtype
+            self.model: torch.nn.Module = Adapter(checkpoint.sizes, self.dtype, meta)
+            self.target: Any = self.model
+        else:
+            self.model = config.get_model({}, "", device=meta)
+            self.target = self.model.diffusion_model
+            _set_group_norm_eps(self.target)
+        self.model.device = self.offload_device
+        if name == "referencenet":
+            cut_tail(self.target)
+        self.weights: dict[str, torch.Tensor] = {}
+
+    def local_name(self, name: str) -> str | None:
+        """Return the network's own name of a checkpoint weight, None where it has no use for it."""
+        owner, _, rest = name.partition(".")
+        if self.name == "adapter":
+            if owner == "reference_attention":
+                block, _, leaf = rest.partition(".to_")
+                return f"blocks.{_module_name(block)}.to_{leaf}"
+            return name if owner == "mask_conv" else None
+        if self.name == "referencenet":
+            shared = owner == "unet" and rest.startswith(SHARED_WITH_UNET)
+            return rest if shared or (owner == self.name and not in_tail(rest)) else None
+        return rest if owner == self.name else None
+
+    def patcher(self, path: str, disable_dynamic: bool = False) -> ModelPatcher:
+        """Give the network its weights, as they are, and wrap it for ComfyUI."""
+        missing, unexpected = self.target.load_state_dict(self.weights, strict=False, assign=True)
+        assert not missing and not unexpected, f"{self.name}: {missing[:3]}, {unexpected[:3]}"
+        self.weights = {}
+        self.model.eval().requires_grad_(False)
+        kind = ModelPatcher if disable_dynamic else comfy.model_patcher.CoreModelPatcher
+        patcher = kind(self.model, load_device=self.load_device, offload_device=self.offload_device)
+        patcher.cached_patcher_init = (load_part, (self.name, path, self.asked_dtype))
+        return patcher
+
+
+def _fill(checkpoint: Checkpoint, parts: list[_Part]) -> None:
+    """Collect every part's weights in one reading; those of the right dtype stay in the file."""
+    for name, tensor in checkpoint.tensors():
+        cast: dict[torch.dtype, torch.Tensor] = {}
+        for part in parts:
+            local = part.local_name(name)
+            if local is not None:
+                if part.dtype not in cast:
+                    cast[part.dtype] = tensor.to(part.offload_device, part.dtype)
+                part.weights[local] = cast[part.dtype]
+
+
+def _config(checkpoint: Checkpoint):
+    """ComfyUI's SD1.5 config with the checkpoint's sizes (its detection knows full sizes only)."""
+    shapes = {
+        name.removeprefix("unet."): torch.empty(shape, device="meta")
+        for name, shape in checkpoint.shapes.items()
+        if name.startswith("unet.")
+    }
+    return comfy.supported_models.SD15(comfy.model_detection.detect_unet_config(shapes, ""))
+
+
+def _set_group_norm_eps(network: torch.nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, torch.nn.GroupNorm):
+            module.eps = GROUP_NORM_EPS
+
+
+def _module_name(block: str) -> str:
+    return block.replace(".", "_")

@@ -1,0 +1,1 @@
+"""Nodes of Face2Diffusion: identity as two words of the prompt."""

@@ -1,0 +1,1 @@
+"""Nodes for faces in photos, which serve every method."""

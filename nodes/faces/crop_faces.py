@@ -1,0 +1,215 @@
+from collections.abc import Iterator
+
+import torch
+from comfy_api.latest import io, ui
+
+from ...flashface_core.faces.boxes import Box, box_payload, boxes_per_batch
+from ...flashface_core.faces.choose import (
+    IF_NO_FACE,
+    Choice,
+    ChosenFaces,
+    NoFaceError,
+    choose_faces,
+)
+from ...flashface_core.faces.detection import Detector, Settings, fingerprint, load_detector
+from ...flashface_core.faces.geometry import box_mask
+from ...flashface_core.faces.preview import faces_preview
+from ...flashface_core.images import image_to_pil, pil_to_image
+from .. import folders
+from ..types import CATEGORY, FlashFaceDetectorType
+from . import inputs as face_inputs
+
+INPUTS = [
+    io.Image.Input(
+        "image", tooltip="Photos of the person: one image, a batch, or a list of different sizes."
+    ),
+    face_inputs.order(),
+    face_inputs.index("The face to start from in that order; 0 is the first."),
+    io.Int.Input(
+        "faces_per_image",
+        default=1,
+        min=1,
+        max=1000,
+        tooltip="How many faces to take from each image; fewer if it has fewer.",
+    ),
+    io.Combo.Input(
+        "if_no_face",
+        options=list(IF_NO_FACE),
+        default="error",
+        tooltip=(
+            "When an image has no such face: stop with an error, leave the image out, or use the "
+            "whole image, padded to a square."
+        ),
+    ),
+    face_inputs.threshold(" Boxes given to bboxes are not."),
+    io.Float.Input(
+        "padding",
+        default=0.0,
+        min=0.0,
+        max=2.0,
+        step=0.01,
+        advanced=True,
+        tooltip=(
+            "Added around the face on every side, as a share of the box size. FlashFace was "
+            "trained with 0."
+        ),
+    ),
+    io.Boolean.Input(
+        "level_eyes",
+        default=True,
+        advanced=True,
+        tooltip="Turn the crop until the eyes are level, if the detector finds eyes.",
+    ),
+    io.Int.Input(
+        "size",
+        default=224,
+        min=64,
+        max=2048,
+        step=8,
+        advanced=True,
+        tooltip="Width and height of the crops in pixels. FlashFace was trained with 224.",
+    ),
+    FlashFaceDetectorType.Input(
+        "detector",
+        optional=True,
+        tooltip="From Load Face Detector. Without it, the best detector that works here is used.",
+    ),
+    io.BoundingBox.Input(
+        "bboxes",
+        optional=True,
+        force_input=True,
+        socketless=False,
+        tooltip=(
+            "Face boxes from another node, in pixels of image. They are used as they are: no "
+            "detection runs."
+        ),
+    ),
+]
+
+OUTPUTS = [
+    io.Image.Output("faces", tooltip="All crops as one batch, for Encode Reference Faces."),
+    io.BoundingBox.Output(
+        "bboxes",
+        tooltip="The boxes of the chosen faces, in pixels, for each image.",
+        is_output_list=True,
+    ),
+    io.Mask.Output(
+        "face_mask",
+        tooltip="1 inside the boxes of the chosen faces, in the size of each image.",
+        is_output_list=True,
+    ),
+]
+
+
+PREVIEWS = 32
+"""Images of a call that are previewed at most: frames of a film are many."""
+
+
+class FlashFaceCropFaces(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FlashFaceCropFaces",
+            display_name="Detect & Crop Faces",
+            category=CATEGORY,
+            description=(
+                "Finds the faces in photos, chooses which to use, and crops them to squares the "
+                "way FlashFace was trained. The preview shows all faces found, with the chosen "
+                "ones numbered and their crops beside them."
+            ),
+            search_aliases=["face detection", "face crop", "find face", "align face", "flashface"],
+            is_input_list=True,
+            inputs=INPUTS,
+            outputs=OUTPUTS,
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, **_) -> str:
+        return fingerprint(folders.face_models())  # a better detector may have been added
+
+    @classmethod
+    def execute(cls, image, detector=None, bboxes=None, **settings) -> io.NodeOutput:
+        choice = Choice(**{name: values[0] for name, values in settings.items()})
+        counts = [batch.shape[0] for batch in image]
+        boxes = boxes_per_batch(bboxes, counts) if bboxes else None
+        finder = _detector(detector, boxes)
+        crops, frames, masks, previews, reasons = [], [], [], [], []
+        for result in choose_in_batches(image, choice, finder, boxes):
+            crops += [pil_to_image(crop) for crop in result.crops]
+            frames.append(_boxes(result))
+            masks.append(_mask(result))
+            reasons.append(result.reason)
+            if len(previews) < PREVIEWS:
+                previews.append(_preview(result, len(frames), sum(counts)))
+        if not crops:
+            reason = reasons[0] if reasons else "the image input is empty"
+            raise NoFaceError(
+                f"No face is left: every image was skipped ({len(reasons)} of {len(reasons)}). "
+                f"Image 1: {reason}. Use other photos, or set 'if_no_face' to 'use whole image'."
+            )
+        return io.NodeOutput(
+            torch.stack(crops),
+            # of one image a list of boxes, of a batch a list of lists
+            [batch[0] if len(batch) == 1 else batch for batch in _regroup(frames, counts)],
+            [torch.stack(batch) for batch in _regroup(masks, counts)],
+            ui=ui.PreviewImage(previews),
+        )
+
+
+def _detector(given: list | None, boxes: list | None) -> Detector | None:
+    """The connected detector, the best one here, or None where boxes make one unnecessary."""
+    if given:
+        return given[0]
+    return load_detector("auto", Settings(folders.face_models())) if boxes is None else None
+
+
+def _preview(result: ChosenFaces, number: int, total: int) -> torch.Tensor:
+    more = total - number if number == PREVIEWS else 0
+    title = f"Image {number}" + (f" ({more} more are not shown)" if more else "")
+    return pil_to_image(faces_preview(result, title))
+
+
+def choose_in_batches(
+    image: list[torch.Tensor],
+    choice: Choice,
+    detector: Detector | None,
+    boxes: list[list[list[Box]]] | None,
+) -> Iterator[ChosenFaces]:
+    """Find the faces of every image, one after the other, with progress and interruption.
+
+    image: batches (N, H, W, 3), 0 to 1. boxes: for each batch, for each image, what to use instead
+    of detecting. Raises NoFaceError as `choice` says.
+    """
+    from comfy.model_management import throw_exception_if_processing_interrupted
+    from comfy.utils import ProgressBar
+
+    total = sum(batch.shape[0] for batch in image)
+    progress = ProgressBar(total)
+    number = 0
+    for i, batch in enumerate(image):
+        for j, picture in enumerate(batch):
+            throw_exception_if_processing_interrupted()
+            number += 1
+            yield choose_faces(
+                image_to_pil(picture),
+                choice,
+                detector,
+                boxes[i][j] if boxes is not None else None,
+                f"Image {number} of {total}",
+            )
+            progress.update(1)
+
+
+def _regroup(results: list, counts: list[int]) -> list[list]:
+    rest = iter(results)
+    return [[next(rest) for _ in range(count)] for count in counts]
+
+
+def _boxes(result: ChosenFaces) -> list[dict]:
+    return [
+        box_payload(face.box, cut) for face, cut in zip(result.chosen, result.cuts, strict=True)
+    ]
+
+
+def _mask(result: ChosenFaces) -> torch.Tensor:
+    return box_mask([face.box for face in result.chosen], *result.picture.size)

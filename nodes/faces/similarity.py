@@ -1,0 +1,88 @@
+import torch
+from comfy_api.latest import io, ui
+from PIL import Image
+
+from ...flashface_core.faces.detection import Settings, load_detector
+from ...flashface_core.faces.detection.files import fingerprint
+from ...flashface_core.images import image_to_pil, pil_to_image
+from .. import folders
+from ..types import CATEGORY, FlashFaceDetectorType
+
+
+class FlashFaceSimilarity(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FlashFaceSimilarity",
+            display_name="Face Similarity",
+            category=CATEGORY,
+            description=(
+                "Compares the faces in pictures with reference faces: 1 is the same picture, "
+                "above 0.5 mostly the same person, below 0.3 another one. Needs a face "
+                "recognition model of insightface in models/insightface (for non-commercial "
+                "research only)."
+            ),
+            search_aliases=["face distance", "arcface", "likeness", "identity score", "flashface"],
+            inputs=[
+                io.Image.Input("image", tooltip="The pictures to look at, such as generated ones."),
+                io.Image.Input(
+                    "faces", tooltip="Reference faces of one person, from Detect & Crop Faces."
+                ),
+                FlashFaceDetectorType.Input(
+                    "detector",
+                    optional=True,
+                    tooltip=(
+                        "insightface or yunet, from Load Face Detector. Without it, the best "
+                        "detector that works here is used."
+                    ),
+                ),
+                io.Image.Input(
+                    "target",
+                    optional=True,
+                    tooltip=(
+                        "Photos of the person that are not among the reference faces. The report "
+                        "then says how much of the likeness is copied from the references "
+                        "(Paste, lower is better)."
+                    ),
+                ),
+            ],
+            outputs=[
+                io.Float.Output(
+                    display_name="similarity",
+                    tooltip=(
+                        "Similarity of each image's best face to the nearest reference (-1 to 1), "
+                        "averaged over the images. An image without a face counts as 0."
+                    ),
+                ),
+                io.Image.Output(
+                    display_name="report",
+                    tooltip="Each face beside the reference that it is most like, and its score.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, **_) -> str:
+        return fingerprint(folders.face_models())  # a model file that is added is noticed
+
+    @classmethod
+    def execute(cls, image, faces, detector=None, target=None) -> io.NodeOutput:
+        from ...flashface_core.faces.similarity import compare, load_recognizer
+        from ...flashface_core.faces.similarity_report import similarity_report
+
+        places = folders.face_models()
+        recognizer = load_recognizer(places, *_like(detector))
+        finder = detector or load_detector("auto", Settings(places))
+        result = compare(_pictures(image), _pictures(faces), finder, recognizer, _pictures(target))
+        report = pil_to_image(similarity_report(result))[None]
+        return io.NodeOutput(result.sim_ref, report, ui=ui.PreviewImage(report, cls=cls))
+
+
+def _like(detector) -> tuple[str, str]:
+    """Pack and provider of an insightface detector: its own pack's recognition model fits best."""
+    file = getattr(detector, "file", None)
+    return (file.pack, detector.provider) if file is not None else ("", "auto")
+
+
+def _pictures(image: torch.Tensor | None) -> list[Image.Image]:
+    return [image_to_pil(picture) for picture in image] if image is not None else []

@@ -1,0 +1,1 @@
+"""Nodes of FlashFace: identity as feature maps."""
