@@ -6,7 +6,7 @@ Pillow's own font writes Latin; for names in other scripts a font of the system 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -77,15 +77,25 @@ def tile(picture: Image.Image, side: int) -> Image.Image:
 
 
 def _font(text: str, size: int) -> Font:
-    broad = _broad_font(size) if any(c.isalpha() and ord(c) >= BEYOND_LATIN for c in text) else None
-    return broad or ImageFont.load_default(size)
+    beyond = frozenset(c for c in text if c.isalpha() and ord(c) >= BEYOND_LATIN)
+    return (broad_font(beyond, size) if beyond else None) or ImageFont.load_default(size)
 
 
-@cache
-def _broad_font(size: int) -> Font | None:
+@lru_cache(maxsize=64)
+def broad_font(letters: frozenset[str], size: int) -> Font | None:
+    """A font of this system that has all these letters, None where there is none."""
     for name in BROAD_FONTS:
         try:
-            return ImageFont.truetype(name, size)
+            font = ImageFont.truetype(name, size)
         except OSError:
             continue
+        missing = _drawn(font, "\uffff")  # no letter: the font's empty box
+        if all(_drawn(font, letter) != missing for letter in letters):
+            return font
     return None
+
+
+def _drawn(font: Font, letter: str) -> bytes:
+    cell = Image.new("1", (64, 64))
+    ImageDraw.Draw(cell).text((8, 8), letter, fill=1, font=font)
+    return cell.tobytes()
