@@ -28,14 +28,14 @@ def main() -> None:
     options = parse()
     if "FLASHFACE_COMFYUI_ROOT" not in os.environ:
         sys.path.append(str(PACK / "scripts"))
-        from host import find_host
+        from setup.host import find_host
 
         host = find_host(options.comfyui, tools=True)
         environment = {**os.environ, "FLASHFACE_COMFYUI_ROOT": str(host.root)}
         environment["OMP_WAIT_POLICY"] = "passive"
         command = [str(host.python), str(HERE), *sys.argv[1:]]
         sys.exit(subprocess.run(command, env=environment).returncode)
-    sys.path.append(str(PACK / "tests"))
+    sys.path.append(str(PACK / "tests" / "helpers"))
     import host_pack
 
     host_pack.enter_comfyui(host_pack.BASE, () if options.cuda else ("--cpu",))

@@ -30,7 +30,7 @@ def write_checkpoint(file: Path) -> None:
     """Write full-size random weights in the official format, without its duplicates."""
     import torch
     from safetensors.torch import save_file
-    from standin_shapes import official_shapes
+    from standins.shapes import official_shapes
 
     duplicates = ("encoder.", "middle.", "decoder.", "ref_middle.")
     tensors = {}

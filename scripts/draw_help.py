@@ -15,12 +15,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from browser import browser, load_workflow, open_comfyui
-from comfy_server import ComfyServer, ServerError
-from environment import SetupError, say
-from host import PACK, Host, comfyui_version, find_host
-from workflow_models import PICTURES, place_named
-from workflow_pictures import draw_graph, save_photo
+from setup.browser import browser, load_workflow, open_comfyui
+from setup.comfy_server import ComfyServer, ServerError
+from setup.environment import SetupError, say
+from setup.host import PACK, Host, comfyui_version, find_host
+from templates.models import PICTURES, place_named
+from templates.pictures import draw_graph, save_photo
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -116,7 +116,7 @@ def main() -> int:
             return subprocess.run([str(found.python), __file__, str(found.root)]).returncode
         if importlib.util.find_spec("playwright") is None:
             raise SetupError(f"{sys.executable} has no Playwright: pip install playwright")
-        import standin
+        from standins import flashface as standin
 
         root = Path(sys.argv[1])
         TARGET.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 Each is described once, below, and written in two formats: workflows/NAME.json for people (ComfyUI
 lists it under Templates) and tests/workflows/NAME_api.json for the HTTP API. Node definitions come
-from the real server, which is started for it. Pictures of them: scripts/workflow_pictures.py.
+from the real server, which is started for it. Pictures of them: scripts/draw_templates.py.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import workflow_control
-import workflow_edits
-import workflow_face2diffusion
-import workflow_people
-import workflow_single
-from comfy_server import ComfyServer, ServerError
-from environment import SetupError, say
-from host import PACK, find_host
-from workflow_file import workflow
-from workflow_graph import Json
-from workflow_studio import Studio
+from setup.comfy_server import ComfyServer, ServerError
+from setup.environment import SetupError, say
+from setup.host import PACK, find_host
+from templates import control as workflow_control
+from templates import edits as workflow_edits
+from templates import face2diffusion as workflow_face2diffusion
+from templates import people as workflow_people
+from templates import single as workflow_single
+from templates.file import workflow
+from templates.graph import Json
+from templates.studio import Studio
 
 WORKFLOWS: dict[str, Callable[[Studio], Studio]] = {
     "flashface_basic": workflow_single.basic,

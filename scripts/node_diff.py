@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 PACK = Path(__file__).absolute().parent.parent
-sys.path.append(str(PACK / "tests"))
+sys.path.append(str(PACK / "tests" / "helpers"))
 
 from contract import FILE, Json, broken_promises, frozen  # noqa: E402
 

@@ -15,9 +15,9 @@ from pathlib import Path
 # Windows' portable Python looks for modules in its own folders alone.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from comfyui_source import DEFAULT_VERSION, SOURCES
-from environment import SetupError, say
-from host import PACK, Host, find_host
+from setup.comfyui_source import DEFAULT_VERSION, SOURCES
+from setup.environment import SetupError, say
+from setup.host import PACK, Host, find_host
 
 
 def has_pytest(host: Host) -> bool:

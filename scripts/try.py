@@ -20,10 +20,10 @@ from typing import Any
 # Windows' portable Python looks for modules in its own folders alone.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import weights
-from comfy_server import ComfyServer, ServerError
-from environment import SetupError, cache_folder, say
-from host import PACK, Host, find_host, make_base_directory
+from setup.comfy_server import ComfyServer, ServerError
+from setup.environment import SetupError, cache_folder, say
+from setup.host import PACK, Host, find_host, make_base_directory
+from standins import weights
 
 WORKFLOW = PACK / "tests" / "workflows" / "flashface_guided_api.json"
 STANDIN_STEPS, STANDIN_SIZE = 4, 512

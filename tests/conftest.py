@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-sys.path.append(str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).parent / "helpers"))
 
 import host_pack
 
@@ -19,7 +19,7 @@ import host_pack
 host_pack.enter_comfyui(host_pack.BASE)
 
 if TYPE_CHECKING:
-    from comfy_server import ComfyServer
+    from setup.comfy_server import ComfyServer
 
 SERVER_LOG_LINES = 60
 
@@ -61,7 +61,7 @@ def run_node() -> Callable[..., tuple[Any, ...]]:
 @pytest.fixture(scope="session")
 def standin_models(comfyui_base: Path) -> Path:
     """The models folder of the ComfyUI in this process, with the stand-in weights in it."""
-    standin: Any = importlib.import_module("standin")
+    standin: Any = importlib.import_module("standins.flashface")
     standin.place(standin.standin_models(), comfyui_base / "models")
     return comfyui_base / "models"
 

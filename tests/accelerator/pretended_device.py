@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from environment import cache_folder, key_of, lock
+from setup.environment import cache_folder, key_of, lock
 
 HERE = Path(__file__).parent
 SOURCE = HERE / "device.cpp"

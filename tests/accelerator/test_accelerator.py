@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pretended_device
 import pytest
-from comfy_server import ComfyServer
 from host_server import test_server
 from PIL import Image
+from setup.comfy_server import ComfyServer
 from workflow_files import hurry, missing, provide_files, read_prompt
 
 TESTS = Path(__file__).parent.parent

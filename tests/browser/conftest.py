@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from browser import browser, open_comfyui
-from comfy_server import ComfyServer
 from playwright.sync_api import ConsoleMessage, Page
+from setup.browser import browser, open_comfyui
+from setup.comfy_server import ComfyServer
 from workflow_files import provide_files
 
 # The front end asks for what a new server has not got, for sizes of files on the internet, and for

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from browser import load_workflow
 from host_pack import ROOT
 from playwright.sync_api import Page
+from setup.browser import load_workflow
 from workflow_files import read_workflow
 
 NAMES = """node => ({

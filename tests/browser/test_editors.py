@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import load_workflow, run_workflow
-from comfy_server import DIRECT
 from PIL import Image
 from playwright.sync_api import Locator, Page
+from setup.browser import load_workflow, run_workflow
+from setup.comfy_server import DIRECT
 
 WIDTH, HEIGHT = 960, 640
 # Create Bounding Boxes, Face Region, and the region saved as a picture.

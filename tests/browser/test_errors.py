@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from browser import open_comfyui, run_workflow
-from comfy_server import ComfyServer
 from PIL import Image
+from setup.browser import open_comfyui, run_workflow
+from setup.comfy_server import ComfyServer
 
 pytestmark = pytest.mark.usefixtures("recent")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from browser import load_workflow
-from comfy_server import ComfyServer
 from playwright.sync_api import Page, expect
+from setup.browser import load_workflow
+from setup.comfy_server import ComfyServer
 from workflow_files import ROOT, read_workflow
 
 ALONE = """type => {

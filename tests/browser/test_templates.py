@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from browser import load_workflow, run_workflow
-from comfy_server import ComfyServer
-from host import PACK_NAME
 from playwright.sync_api import Page
+from setup.browser import load_workflow, run_workflow
+from setup.comfy_server import ComfyServer
+from setup.host import PACK_NAME
+from templates.graph import NOTE
 from workflow_files import CROP, NAMES, SIDE, SIDES, STEPS, missing, read_workflow
-from workflow_graph import NOTE
 
 STATE = """() => app.graph.nodes.map(node => ({
   id: Number(node.id),

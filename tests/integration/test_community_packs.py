@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from comfy_server import ComfyServer
 from community_prompts import (
     node_of,
     place_files,
@@ -26,12 +25,13 @@ from community_prompts import (
     with_ipadapter,
 )
 from composes import composes
-from host import PACK_NAME
 from host_pack import host_from_environment
 from host_server import test_server
 from PIL import Image
 from prompts import Prompt, basic_prompt, pictures
 from safetensors.torch import load_file
+from setup.comfy_server import ComfyServer
+from setup.host import PACK_NAME
 
 IPADAPTER, CONTROLNET, IMPACT = (
     "ComfyUI_IPAdapter_plus",

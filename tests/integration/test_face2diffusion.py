@@ -15,12 +15,12 @@ import comfy.text_encoders.sd2_clip
 import model_files
 import numpy as np
 import pytest
-import standin
-import standin_face2diffusion
 import torch
 from host_pack import pack_module
 from safetensors.torch import save_file
 from sampling import cond, evaluate, guider
+from standins import face2diffusion as standin_face2diffusion
+from standins import flashface as standin
 
 core: Any = importlib.import_module("nodes")  # ComfyUI's own
 

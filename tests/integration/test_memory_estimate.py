@@ -23,7 +23,7 @@ from composition import cfg_guider, random
 from host_pack import pack_module
 from memory_meter import MemoryMeter
 from sampling import cond, evaluate
-from standin_shapes import official_shapes
+from standins.shapes import official_shapes
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from archive import archive_files, project_files, project_value, write_archive
-from comfy_server import DIRECT, ComfyServer
-from host import PACK_NAME
 from host_pack import ROOT, host_from_environment
 from PIL import Image
+from setup.comfy_server import DIRECT, ComfyServer
+from setup.host import PACK_NAME
 from workflow_files import hurry, provide_files, read_prompt
 
 FOLDER = "flashface"  # ComfyUI-Manager installs an archive under the project's name

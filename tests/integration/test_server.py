@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from comfy_server import ComfyServer, ServerError
 from PIL import Image
 from prompts import basic_prompt, changed, is_saver, pictures
+from setup.comfy_server import ComfyServer, ServerError
 
 
 @pytest.fixture(scope="module")

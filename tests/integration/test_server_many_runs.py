@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 import psutil
 import pytest
-from comfy_server import ComfyServer
 from host_pack import host_from_environment
 from PIL import Image
 from prompts import Prompt, basic_prompt, changed, pictures
-from standin import place, standin_models
+from setup.comfy_server import ComfyServer
+from standins.flashface import place, standin_models
 
 RUNS, SETTLED = 200, 20
 GROWTH = 1.03

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from comfy_server import ComfyServer
-from host import PACK_NAME
+from setup.comfy_server import ComfyServer
+from setup.host import PACK_NAME
 
 Json = dict[str, Any]
 Texts = dict[str, str]  # "FlashFaceApply.inputs.strength.tooltip" -> text

@@ -13,8 +13,9 @@ from typing import Any
 import make_workflows
 import numpy as np
 import pytest
-from comfy_server import ComfyServer
 from PIL import Image
+from setup.comfy_server import ComfyServer
+from templates.graph import NOTE, Json
 from workflow_files import (
     NAMES,
     NEWER,
@@ -29,7 +30,6 @@ from workflow_files import (
     read_prompt,
     read_workflow,
 )
-from workflow_graph import NOTE, Json
 
 PICTURES = {"flashface_age": 3}  # where it is not one
 
@@ -233,7 +233,7 @@ def test_a_swapped_face_leaves_the_rest_of_the_photo_alone(ready: ComfyServer) -
 
 
 def test_the_server_lists_every_workflow_and_its_thumbnail(ready: ComfyServer) -> None:
-    from host import PACK_NAME
+    from setup.host import PACK_NAME
 
     assert sorted(ready.get("/api/workflow_templates")[PACK_NAME]) == NAMES
     for name in NAMES:

@@ -69,7 +69,7 @@ def weight(name: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
 
 def write_checkpoint(file: Path, config: str) -> None:
     """Write a configuration's weights in the official format, without its duplicates."""
-    from standin_shapes import official_shapes  # scripts/, on the path in tests only
+    from standins.shapes import official_shapes  # scripts/, on the path in tests only
 
     duplicates = ("encoder.", "middle.", "decoder.", "ref_middle.")
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import comfy.supported_models
 import pytest
 import torch
 from checkpoint_files import Key, released_keys
-from standin_shapes import official_shapes
+from standins.shapes import official_shapes
 
 from flashface_core.flashface.checkpoint.keys import MASK_CONV, OFFICIAL_FIRST_CONV, from_official
 from flashface_core.flashface.checkpoint.layout import Sizes, expected_shapes, reference_blocks

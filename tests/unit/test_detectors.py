@@ -9,9 +9,9 @@ import model_files
 import numpy as np
 import pytest
 import skimage.data
-import standin_detector
 from model_files import POINTS, REACH, SCORE
 from PIL import Image
+from standins import detector as standin_detector
 
 from flashface_core.faces.boxes import Box
 from flashface_core.faces.choose import Choice, choose_faces

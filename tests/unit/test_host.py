@@ -10,12 +10,10 @@ import tarfile
 import time
 from pathlib import Path
 
-import comfyui_source
-import environment
-import host
 import pytest
+from setup import comfyui_source, environment, host
 
-SCRIPTS = Path(host.__file__).parent
+SCRIPTS = Path(host.__file__).parents[1]
 
 
 def comfyui_at(root: Path) -> Path:
@@ -84,7 +82,7 @@ def test_second_set_up_waits_and_says_so(tmp_path: Path) -> None:
     path = tmp_path / "setup.lock"
     code = (
         f"import sys; sys.path.insert(0, {str(SCRIPTS)!r})\n"
-        "from pathlib import Path; from environment import lock\n"
+        "from pathlib import Path; from setup.environment import lock\n"
         f"with lock(Path({str(path)!r}), poll_seconds=0.05): print('got it')"
     )
     command = [sys.executable, "-c", code]
@@ -102,7 +100,7 @@ def test_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     path = tmp_path / "setup.lock"
     code = (
         f"import sys, time; sys.path.insert(0, {str(SCRIPTS)!r})\n"
-        "from pathlib import Path; from environment import lock\n"
+        "from pathlib import Path; from setup.environment import lock\n"
         f"with lock(Path({str(path)!r})): print('held', flush=True); time.sleep(60)"
     )
     first = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

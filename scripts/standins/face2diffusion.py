@@ -1,7 +1,5 @@
 """Untrained stand-ins for Face2Diffusion's two files and for a small SD1.5 checkpoint, from a seed.
 
-    <host python> scripts/standin_face2diffusion.py MODELS_FOLDER
-
 The checkpoint has one level of SD1.5's UNet, a text encoder and a small autoencoder, in the format
 that ComfyUI's Load Checkpoint reads. Pictures made with them are noise.
 """
@@ -11,10 +9,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from environment import cache_folder, key_of, lock, read_stamp, remove, write_stamp
-from host import PACK
-from standin import CLIP, VAE, fill, place, save, standin_models
-from standin_shapes import Shape
+from setup.environment import cache_folder, key_of, lock, read_stamp, remove, write_stamp
+from setup.host import PACK
+
+from .flashface import CLIP, VAE, fill, save, standin_models
+from .shapes import Shape
 
 MSID = "face2diffusion/msid_standin.pt"
 MAPPING = "face2diffusion/mapping_standin.pt"
@@ -71,7 +70,7 @@ def standin_files() -> Path:
     """The cached models folder with the three files; made on the first call (some seconds)."""
     cache = cache_folder()
     own = Path(__file__)
-    sources = (own, own.with_name("standin.py"), own.with_name("standin_shapes.py"))
+    sources = (own, own.with_name("flashface.py"), own.with_name("shapes.py"))
     key = key_of(*(file.read_text(encoding="utf-8") for file in sources))
     folder = cache / f"standin-face2diffusion-{key}"
     with lock(cache / "standin-face2diffusion.lock"):
@@ -80,9 +79,3 @@ def standin_files() -> Path:
             make_files(folder, standin_models())
             write_stamp(folder, {"key": key})
     return folder
-
-
-if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    place(standin_files(), Path(sys.argv[1]), FILES)

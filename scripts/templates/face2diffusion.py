@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from workflow_graph import GAP_X, PAD, TITLE, Node
-from workflow_studio import FILE, NARROW, NEGATIVE, WIDE, Studio
+from .graph import GAP_X, PAD, TITLE, Node
+from .studio import FILE, NARROW, NEGATIVE, WIDE, Studio
 
 # What stands below one group and beside the next is 2 * PAD wider.
 CHECKPOINT = "v1-5-pruned-emaonly-fp16.safetensors"

@@ -1,4 +1,4 @@
-"""Untrained stand-ins for a ControlNet and a LoRA that fit standin.py's FlashFace checkpoint."""
+"""Untrained stand-ins for a ControlNet and a LoRA that fit flashface.py's checkpoint."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import re
 import sys
 from pathlib import Path
 
-from host import PACK
-from standin import fill, save
-from standin_shapes import Shape, official_shapes
+from setup.host import PACK
+
+from .flashface import fill, save
+from .shapes import Shape, official_shapes
 
 WIDTH = 32  # as in standin.make_flashface
 RANK = 4

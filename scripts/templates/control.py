@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from workflow_graph import Node
-from workflow_notes import FILES, HELP
-from workflow_studio import FILE, WIDE, Studio, in_rows
+from .graph import Node
+from .notes import FILES, HELP
+from .studio import FILE, WIDE, Studio, in_rows
 
 CONTROLNET = "control_v11p_sd15_openpose_fp16.safetensors"
 CONTROLNET_URL = (

@@ -19,10 +19,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-ROOT = Path(__file__).absolute().parent.parent
-sys.path += [str(ROOT / "scripts"), str(ROOT / "tests"), str(ROOT)]
+ROOT = Path(__file__).absolute().parents[2]
+sys.path += [str(ROOT / "scripts"), str(ROOT / "tests" / "helpers"), str(ROOT)]
 
-from host import PACK_NAME, Host, comfyui_version, make_base_directory  # noqa: E402
+from setup.host import PACK_NAME, Host, comfyui_version, make_base_directory  # noqa: E402
 
 
 def host_from_environment() -> Host:

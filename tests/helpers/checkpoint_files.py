@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from standin_shapes import official_shapes
+from standins.shapes import official_shapes
 from torch import Tensor
 
 WIDTH, TEXT_WIDTH = 8, 16
 """Too narrow for the network's own norms, but a checkpoint all the same."""
 
 ALIASES = ("encoder.", "middle.", "decoder.")
-KEYS = Path(__file__).parent / "unit" / "data" / "checkpoint_keys.json.gz"
+KEYS = Path(__file__).parents[1] / "unit" / "data" / "checkpoint_keys.json.gz"
 
 
 class Key(NamedTuple):

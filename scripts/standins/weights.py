@@ -8,8 +8,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from environment import SetupError, cache_folder, say
-from host import PACK, Host
+from setup.environment import SetupError, cache_folder, say
+from setup.host import PACK, Host
 
 ENDINGS = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".sft")
 # SD1.5's text encoder and VAE under the names that they are commonly downloaded with.
@@ -79,7 +79,7 @@ def use_real(models: Path, base: Path) -> list[str]:
 def use_standins(host: Host, base: Path) -> Weights:
     """Make the stand-ins (on the first call) and link them into `base`'s models folder."""
     say("making stand-in weights (the first time takes some seconds) ...")
-    command = [str(host.python), str(PACK / "scripts" / "standin.py"), str(base / "models")]
+    command = [str(host.python), str(PACK / "scripts" / "standins"), str(base / "models")]
     answer = subprocess.run(command, capture_output=True, text=True)
     if answer.returncode:
         raise SetupError(f"making the stand-in weights failed:\n{answer.stderr[-2000:]}")

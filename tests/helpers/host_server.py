@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import standin
-from comfy_server import ComfyServer
 from host_pack import DEVICE, host_from_environment
+from setup.comfy_server import ComfyServer
+from standins import flashface as standin
 
 
 def test_server(base: Path, arguments: Sequence[str] = DEVICE) -> ComfyServer:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from workflow_graph import PAD, Node
-from workflow_notes import FILES
-from workflow_studio import FILE, NARROW, WIDE, Studio, in_rows
+from .graph import PAD, Node
+from .notes import FILES
+from .studio import FILE, NARROW, WIDE, Studio, in_rows
 
 BROAD = FILE + 2 * PAD
 # The numbers of the preset: they are not read, but what a node shows should be true.

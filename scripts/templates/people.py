@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from workflow_notes import FILES, HELP
-from workflow_studio import FILE, NARROW, WIDE, WOMAN, Studio, face_box, in_rows
+from .notes import FILES, HELP
+from .studio import FILE, NARROW, WIDE, WOMAN, Studio, face_box, in_rows
 
 # Two people need width: 3:2 in as many pixels as FlashFace was made for.
 SIZE: dict[str, Any] = {"width": 960, "height": 640}

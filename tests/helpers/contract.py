@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-FILE = Path(__file__).parent / "integration" / "frozen_contract.json"
+FILE = Path(__file__).parents[1] / "integration" / "frozen_contract.json"
 LIMITS = ("default", "min", "max", "step", "multiselect")
 
 Json = dict[str, Any]

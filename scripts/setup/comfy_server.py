@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from host import PACK_NAME, Host, make_base_directory
+from .host import PACK_NAME, Host, make_base_directory
 
 Json = dict[str, Any]
 

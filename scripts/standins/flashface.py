@@ -1,7 +1,5 @@
 """Untrained stand-in weights from a fixed seed, so that everything runs where real ones are absent.
 
-    <host python> scripts/standin.py MODELS_FOLDER
-
 Writes a FlashFace checkpoint with the official file's names (narrower), a text encoder and a VAE in
 formats that ComfyUI's own CLIPLoader and VAELoader read. Pictures made with them are noise.
 """
@@ -10,15 +8,12 @@ from __future__ import annotations
 
 import math
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-# Windows' portable Python looks for modules in its own folders alone.
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+from setup.environment import cache_folder, key_of, lock, read_stamp, remove, write_stamp
 
-from environment import cache_folder, key_of, lock, read_stamp, remove, write_stamp
-from standin_shapes import Shape, clip_shapes, official_shapes, vae_shapes
+from .shapes import Shape, clip_shapes, official_shapes, vae_shapes
 
 FLASHFACE = "flashface/flashface_standin.safetensors"
 CLIP = "text_encoders/clip_standin.safetensors"
@@ -87,7 +82,7 @@ def standin_models() -> Path:
     """The cached models folder with all three stand-ins; made on the first call (some seconds)."""
     cache = cache_folder()
     own = Path(__file__)
-    shapes = own.with_name("standin_shapes.py")
+    shapes = own.with_name("shapes.py")
     key = key_of(*(file.read_text(encoding="utf-8") for file in (own, shapes)))
     folder = cache / f"standin-{key}"
     with lock(cache / "standin.lock"):
@@ -110,9 +105,3 @@ def place(models: Path, target: Path, names: Sequence[str] = (FLASHFACE, CLIP, V
                 link.symlink_to(models / name)
             except OSError:
                 shutil.copyfile(models / name, link)
-
-
-if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    place(standin_models(), Path(sys.argv[1]))

@@ -11,7 +11,7 @@ import tarfile
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from environment import SetupError, pip, read_stamp, remove, say, write_stamp
+from .environment import SetupError, pip, read_stamp, remove, say, write_stamp
 
 
 class Source(NamedTuple):

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import standin
-from comfy_server import ComfyServer
-from workflow_graph import NOTE, TITLE, Json, node_inputs
-from workflow_models import PICTURES, place_control, place_detector, place_named, place_person
+from setup.comfy_server import ComfyServer
+from standins import flashface as standin
+from templates.graph import NOTE, TITLE, Json, node_inputs
+from templates.models import PICTURES, place_control, place_detector, place_named, place_person
 
-ROOT = Path(__file__).absolute().parent.parent
+ROOT = Path(__file__).absolute().parents[2]
 FILES = sorted((ROOT / "workflows").glob("*.json"))
 NAMES = [file.stem for file in FILES]
 SIDE, STEPS, CROP = 128, 2, 224

@@ -8,9 +8,9 @@ import json
 from typing import Any
 
 import numpy as np
-from comfy_server import ComfyServer
 from host_pack import ROOT
 from PIL import Image
+from setup.comfy_server import ComfyServer
 
 Prompt = dict[str, Any]
 

@@ -6,11 +6,11 @@ import shutil
 import sys
 from pathlib import Path
 
-import standin
-import standin_control
-import standin_detector
-import standin_face2diffusion
-from host import PACK
+from setup.host import PACK
+from standins import control as standin_control
+from standins import detector as standin_detector
+from standins import face2diffusion as standin_face2diffusion
+from standins import flashface as standin
 
 # What workflows/*.json name, as somebody with the real weights has it.
 NAMES = {

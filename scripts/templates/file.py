@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from host import PACK
 from release_notes import project_version
-from workflow_graph import NOTE, Graph, Json, Node, Output
+from setup.host import PACK
+
+from .graph import NOTE, Graph, Json, Node, Output
 
 CORE = {"cnr_id": "comfy-core", "ver": "0.18.0"}  # the oldest release that has these nodes
 NEWER = {"CreateBoundingBoxes": "0.27.0", "CurveEditor": "0.27.0"}  # and of those that it lacks

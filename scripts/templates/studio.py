@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from workflow_graph import GAP_X, PAD, TITLE, Graph, Group, Node, Output
-from workflow_notes import CLIP, VAE
+from .graph import GAP_X, PAD, TITLE, Graph, Group, Node, Output
+from .notes import CLIP, VAE
 
 REGION: dict[str, Any] = {"x1": 0.3, "y1": 0.2, "x2": 0.6, "y2": 0.5}
 NEGATIVE = "blurry, deformed, disfigured, bad anatomy, low resolution, text, watermark"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from workflow_graph import PAD, Json
-from workflow_notes import AGE, BASIC, DRAWN, GUIDED
-from workflow_studio import NARROW, NEGATIVE, WIDE, WOMAN, Studio, face_box, in_rows
+from .graph import PAD, Json
+from .notes import AGE, BASIC, DRAWN, GUIDED
+from .studio import NARROW, NEGATIVE, WIDE, WOMAN, Studio, face_box, in_rows
 
 # The numbers of the preset "change age": they are not read, but what a node shows should be true.
 AGE_SETTINGS: dict[str, Any] = {"strength": 0.9, "reference_guidance": 2.5}

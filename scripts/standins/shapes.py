@@ -1,4 +1,4 @@
-"""Names and shapes of the tensors in the files that standin.py makes.
+"""Names and shapes of the tensors in the files that flashface.py makes.
 
 `official_shapes` is the topology of FlashFace's released checkpoint as a function of its width, so
 that a small file has the same 2142 names in the same order as the real one.

@@ -1,0 +1,1 @@
+"""Draws the workflows that ComfyUI lists as templates, and their pictures."""
