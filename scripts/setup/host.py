@@ -32,6 +32,7 @@ from .environment import (
     venv_python,
     write_stamp,
 )
+from .leftovers import note_use, remove_unused
 
 PACK = Path(__file__).absolute().parents[2]
 PACK_NAME = "ComfyUI-FlashFace"
@@ -108,12 +109,21 @@ def _prepare_torch(cache: Path) -> Path:
     system = sys.platform, platform.machine(), *platform.libc_ver()
     key = key_of(*TORCH, platform.python_version(), sys.base_prefix, *system)
     base = cache / f"torch-{key}"
-    if not is_ready(base, key):
+    ready = is_ready(base, key)
+    if not ready:
         need_disk(cache, ALL_GB)
         python = make_venv(base)
         pip(python, "installing torch (several GB)", "install", "--no-cache-dir", *TORCH)
         write_stamp(base, {"key": key, "torch": TORCH[0]})
+    _note(cache, "torch", base, made=not ready)
     return base
+
+
+def _note(cache: Path, kind: str, folder: Path, made: bool) -> None:
+    """Note what this checkout uses; a new set-up takes the place of those that nobody uses."""
+    note_use(cache, PACK, kind, folder.name)
+    if made:
+        remove_unused(cache, kind, folder.name)
 
 
 def _prepare_environment(cache: Path, base: Path, root: Path, version: str) -> Path:
@@ -121,13 +131,15 @@ def _prepare_environment(cache: Path, base: Path, root: Path, version: str) -> P
     lines = [requirement_lines(need.read_text(encoding="utf-8")) for need in needs]
     key = key_of(base.name, *("\n".join(block) for block in lines))
     folder = cache / f"env-{version}-{key}"
-    if not is_ready(folder, key):
+    ready = is_ready(folder, key)
+    if not ready:
         need_disk(cache, ENV_GB)
         python = make_venv(folder, sees=base)
         pip(python, f"installing what ComfyUI {version} needs", "install", "-r", needs[0])
         if lines[1]:
             pip(python, "installing what this pack needs", "install", "-r", needs[1])
         write_stamp(folder, {"key": key, "comfyui": version})
+    _note(cache, f"env-{version}", folder, made=not ready)
     return folder
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from setup.environment import cache_folder, key_of, lock, read_stamp, remove, write_stamp
 from setup.host import PACK
+from setup.leftovers import note_use, remove_unused
 
 from .flashface import CLIP, VAE, fill, save, standin_models
 from .shapes import Shape
@@ -74,8 +75,10 @@ def standin_files() -> Path:
     key = key_of(*(file.read_text(encoding="utf-8") for file in sources))
     folder = cache / f"standin-face2diffusion-{key}"
     with lock(cache / "standin-face2diffusion.lock"):
+        note_use(cache, PACK, "standin-face2diffusion", folder.name)
         if (read_stamp(folder) or {}).get("key") != key:
             remove(folder)
             make_files(folder, standin_models())
             write_stamp(folder, {"key": key})
+            remove_unused(cache, "standin-face2diffusion", folder.name)
     return folder

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from setup.environment import cache_folder, key_of, lock, read_stamp, remove, write_stamp
+from setup.host import PACK
+from setup.leftovers import note_use, remove_unused
 
 from .shapes import Shape, clip_shapes, official_shapes, vae_shapes
 
@@ -86,12 +88,14 @@ def standin_models() -> Path:
     key = key_of(*(file.read_text(encoding="utf-8") for file in (own, shapes)))
     folder = cache / f"standin-{key}"
     with lock(cache / "standin.lock"):
+        note_use(cache, PACK, "standin", folder.name)
         if (read_stamp(folder) or {}).get("key") != key:
             remove(folder)
             make_flashface(folder / FLASHFACE)
             make_clip(folder / CLIP)
             make_vae(folder / VAE)
             write_stamp(folder, {"key": key})
+            remove_unused(cache, "standin", folder.name)
     return folder
 
 

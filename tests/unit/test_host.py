@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from setup import comfyui_source, environment, host
+from setup import comfyui_source, environment, host, leftovers
 
 SCRIPTS = Path(host.__file__).parents[1]
 
@@ -209,3 +209,30 @@ def test_base_directory_holds_the_pack_alone(tmp_path: Path) -> None:
     base = host.make_base_directory(host.make_base_directory(tmp_path / "base"))
     assert [path.name for path in (base / "custom_nodes").iterdir()] == [host.PACK_NAME]
     assert (base / "custom_nodes" / host.PACK_NAME / "scripts" / "host.py").is_file()
+
+
+def test_a_new_set_up_takes_the_place_of_those_that_no_checkout_uses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache, here, other = tmp_path / "cache", tmp_path / "here", tmp_path / "other"
+    gone, theirs, left, new = (f"env-1.2-{digit * 12}" for digit in "abcd")
+    neighbours = ("env-1.2.3-aaaaaaaaaaaa", "env-1.2-aaaaaaaaaaaa.half", "torch-aaaaaaaaaaaa")
+    for name in (gone, theirs, left, new, *neighbours):
+        (cache / name).mkdir(parents=True)
+    here.mkdir()
+    other.mkdir()
+    leftovers.note_use(cache, here, "env-1.2", left)
+    leftovers.note_use(cache, other, "env-1.2", theirs)
+    leftovers.note_use(cache, tmp_path / "deleted checkout", "env-1.2", gone)
+    leftovers.note_use(cache, here, "env-1.2", new)
+    assert leftovers.remove_unused(cache, "env-1.2", new) == [gone, left]
+    kept = {path.name for path in cache.iterdir() if path.is_dir()}
+    assert kept == {theirs, new, *neighbours}
+    assert f"removing {gone}, which no checkout uses any more" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("notes", ["", "[]", '{"x": 1}', '{"[1]": {}}'])
+def test_notes_that_cannot_be_read_are_begun_anew(tmp_path: Path, notes: str) -> None:
+    (tmp_path / leftovers.NOTES).write_text(notes, encoding="utf-8")
+    leftovers.note_use(tmp_path, tmp_path, "torch", "torch-000000000000")
+    assert leftovers.remove_unused(tmp_path, "torch", "torch-000000000000") == []
