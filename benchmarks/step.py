@@ -7,7 +7,8 @@ ratios to the plain UNet with as many branches. Needs about 8 GB of disk and 16 
     reused   FlashFace, reference features kept from an earlier picture
     first    FlashFace, ReferenceNet run for every step
 
-Several sizes, images or references make a table of all their combinations.
+Several sizes, images or references make a table of all their combinations. The default takes about
+five minutes on two cores; every measurement is printed as it stands.
 """
 
 import argparse
@@ -46,12 +47,13 @@ def main() -> None:
         file = Path(folder) / "flashface.safetensors"
         from variants import Case, Model, write_checkpoint
 
+        print("writing full-size random weights ...", flush=True)
         write_checkpoint(file)
         report_loading(file)
+        print("loading them for the steps ...", flush=True)
         model = Model(file, options.compile)
         for size, images, count in product(options.size, options.images, options.references):
-            case = Case(size, images, count, options.steps)
-            report_steps(model, case, options.rounds, options.profile)
+            report_steps(model, Case(size, images, count, options.steps), options)
 
 
 def parse() -> argparse.Namespace:
@@ -61,8 +63,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--size", **several, default=[512], help="pixels, default 512")
     parser.add_argument("--images", **several, default=[1], help="of a batch, default 1")
     parser.add_argument("--references", **several, default=[4], help="face crops, default 4")
-    parser.add_argument("--steps", type=int, default=2, help="steps of a run, default 2")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of all variants, default 3")
+    parser.add_argument("--steps", type=int, default=1, help="steps of a run, default 1")
+    parser.add_argument("--rounds", type=int, default=2, help="rounds of all variants, default 2")
+    parser.add_argument("--memory", action="store_true", help="also the peak memory of a step")
     parser.add_argument("--cuda", action="store_true", help="on the GPU, as ComfyUI is set up")
     parser.add_argument("--compile", action="store_true", help="through TorchCompileModel")
     parser.add_argument("--profile", action="store_true", help="also what the time goes into")
@@ -106,34 +109,46 @@ def measure_load(file: str, dtype: str) -> None:
     )
 
 
-def report_steps(model, case, rounds: int, profile: bool) -> None:
-    """Time all variants of a case in turn; print medians, ratios, operations and memory."""
+def report_steps(model, case, options: argparse.Namespace) -> None:
+    """Measure all variants of a case in turn, a line for each measurement; then their table."""
     from measure import operations, peak_memory, seconds, time_shares
 
+    print(f"{case}: preparing the features of *reused*", flush=True)
     runs = model.runs(case)
-    counted = {name: operations(run) / case.steps for name, run in runs.items()}  # and warms up
-    memory = {name: peak_memory(run) for name, run in runs.items()}
-    found: dict = {name: [] for name in runs}
-    for _ in range(rounds):
+    counted, memory, found = {}, {}, {name: [] for name in runs}
+    for name, run in runs.items():  # counting also warms up
+        counted[name] = operations(run) / case.steps
+        note = f"{counted[name] / 1e12:.2f} TFLOP"
+        if options.memory:
+            memory[name] = peak_memory(run)
+            note += f", peak +{memory[name] / 1e6:.0f} MB"
+        print(f"  counted  {title(name)}  {note}", flush=True)
+    for number in range(1, options.rounds + 1):
         for name, run in runs.items():
             found[name].append(seconds(run) / case.steps)
-    middle = {name: statistics.median(times) for name, times in found.items()}
+            print(f"  round {number}  {title(name)}  {found[name][-1]:8.3f} s", flush=True)
     print(f"{case}: per step")
+    middle = {name: statistics.median(times) for name, times in found.items()}
     for name, times in found.items():
-        branches, kind = name
-        plain = (branches, "plain")
+        plain = (name[0], "plain")
+        peak = f"   peak +{memory[name] / 1e6:.0f} MB" if memory else ""
         print(
-            f"  {branches} branches, {kind:7} {middle[name]:8.3f} s  "
-            f"({min(times):.3f} to {max(times):.3f})   {middle[name] / middle[plain]:.2f} x plain  "
-            f"{counted[name] / 1e12:6.2f} TFLOP, {counted[name] / counted[plain]:.2f} x   "
-            f"peak +{memory[name] / 1e6:.0f} MB",
+            f"  {title(name)} {middle[name]:8.3f} s  ({min(times):.3f} to {max(times):.3f})   "
+            f"{middle[name] / middle[plain]:.2f} x plain  {counted[name] / 1e12:6.2f} TFLOP, "
+            f"{counted[name] / counted[plain]:.2f} x{peak}",
             flush=True,
         )
-        if profile:
+        if options.profile:
             shares = time_shares(runs[name]).items()
             print("      " + ", ".join(f"{family} {share:.0%}" for family, share in shares))
     more = middle[3, "reused"] / middle[2, "reused"]
     print(f"  3 branches, reused, are {more:.2f} x 2 branches, reused", flush=True)
+
+
+def title(name: tuple[int, str]) -> str:
+    """A variant's name, as wide as the others."""
+    branches, kind = name
+    return f"{branches} branches, {kind:7}"
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ class Case:
     size: int = 512
     images: int = 1
     references: int = 4
-    steps: int = 2
+    steps: int = 1
 
     def __str__(self) -> str:
         images = f"{self.images} image{'s' * (self.images > 1)}"
@@ -41,7 +41,7 @@ def write_checkpoint(file: Path) -> None:
             if len(shape) == 1 and name.endswith("weight"):
                 tensors[name] += 1
     save_file(tensors, file)
-    print(f"checkpoint of {file.stat().st_size / 1e9:.2f} GB, fp32")
+    print(f"checkpoint of {file.stat().st_size / 1e9:.2f} GB, fp32", flush=True)
 
 
 class Model:
