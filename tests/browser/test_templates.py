@@ -103,4 +103,5 @@ def test_saving_a_workflow_keeps_it(open_page: Callable[..., Page]) -> None:
             names = [entry["name"] for entry in before[kind]]
             assert [entry["name"] for entry in after.get(kind) or []] == names, before["type"]
         if before["type"] != NOTE:
-            assert after["widgets_values"] == before["widgets_values"]
+            # newer front ends leave the list out where it is empty
+            assert (after.get("widgets_values") or []) == before["widgets_values"]

@@ -14,6 +14,10 @@ from host_pack import pack_module
 from sampling import cond, evaluate
 
 BOUND = 1e-5
+ONE_PIXEL_BOUND = 3e-5
+"""For latents whose deepest level is a single pixel, where GroupNorm divides four numbers by their
+own deviation: the UNet without FlashFace, run with one sample or with two, differs by up to 1.2e-5
+there (5e-6 at other sizes), by the number of threads and the noise."""
 MIDDLE = 500
 
 
@@ -145,7 +149,8 @@ def test_any_size_that_comfyui_samples(width, height, setting):
     assert found.shape == x.shape and found.isfinite().all()
     assert error(found, predict(apply(setting, strength=0.0, face_region=region), x)) > 1e-4
     alone = predict(model, x[1:])
-    assert error(found[1:], alone) < BOUND
+    one_pixel = max(width, height) <= 8 * 2**3
+    assert error(found[1:], alone) < (ONE_PIXEL_BOUND if one_pixel else BOUND)
 
 
 def test_a_stock_sd15_model_works_with_a_warning(setting, caplog):

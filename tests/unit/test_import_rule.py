@@ -174,7 +174,7 @@ def test_only_comfyui_torch_and_what_it_brings_is_imported_at_load():
         assert found <= allowed, file
 
 
-def test_importing_the_pack_brings_no_heavy_library_and_starts_no_device():
+def test_importing_the_pack_brings_nothing_heavy_and_nothing_that_knows_comfy():
     script = f"""
 import sys
 sys.path.insert(0, {str(host_from_environment().root)!r})
@@ -183,7 +183,8 @@ import comfy.options
 comfy.options.enable_args_parsing()
 import nodes, comfy_api.latest
 before = set(sys.modules)
-import importlib.util
+import importlib.util, warnings
+warnings.simplefilter("error")
 spec = importlib.util.spec_from_file_location(
     "pack", {str(ROOT / "__init__.py")!r}, submodule_search_locations=[{str(ROOT)!r}]
 )
@@ -197,3 +198,7 @@ print("\\n".join(sorted(set(sys.modules) - before)))
     new = [module for module in done.stdout.split() if not within(module, "pack")]
     assert "pack.nodes.flashface.apply" in done.stdout.split()
     assert [module for module in new if within(module, *HEAVY)] == []
+    knows = [
+        f"pack.flashface_core.{m}.{name}" for m, names in KNOWS_COMFY.items() for name in names
+    ]
+    assert [module for module in done.stdout.split() if within(module, *knows)] == []
