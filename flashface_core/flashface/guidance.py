@@ -7,7 +7,7 @@ references) and u (negative prompt, no references).
     after launch    out = u + g (y - u) + c (r - y)
     rescale         out * (phi std(y) / std(out) + 1 - phi)
 
-g is the sampler's cfg. SPEC: FlashFace, sections 4 and 8.
+g is the sampler's cfg. docs/ARCHITECTURE.md has the phases; presets are the authors' own settings.
 """
 
 from dataclasses import dataclass

@@ -8,7 +8,7 @@ from flashface_core.flashface import guidance
 from flashface_core.flashface.curves import checked_curve
 from flashface_core.flashface.guidance import PRESETS, Schedule
 
-# SPEC: FlashFace, section 8: use -> (s, c, launch, g, steps)
+# The authors' settings (README and demo): use -> (s, c, launch, g, steps)
 SETTINGS = {
     "stable identity": (1.2, 3.2, 750, 7.5, 35),
     "change age": (0.9, 2.5, 750, 8.5, 25),
