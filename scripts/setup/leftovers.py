@@ -25,6 +25,7 @@ def note_use(cache: Path, pack: Path, kind: str, name: str) -> None:
     if mine.get(kind) == name:
         return
     mine[kind] = name
+    notes = {user: use for user, use in notes.items() if _exists(user)}
     half = cache / (NOTES + f".{os.getpid()}.half")
     half.write_text(json.dumps(notes, indent=1), encoding="utf-8")
     half.replace(cache / NOTES)
