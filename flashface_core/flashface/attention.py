@@ -5,7 +5,12 @@ With y = LayerNorm1(x) of a UNet block and R_i the reference features of the sam
     term = A(y, y) + sum_i g_i (A(y, [y ; R_i]) - A(y, y))
 
 is added to x; A is one multi-head attention, g_i the strength of identity i, times its mask. The
-output projection is linear, so it is applied once, to the sum. SPEC: FlashFace, section 3.2.
+output projection is linear, so it is applied once, to the sum. The strength is the authors'; the
+sum over identities is the paper's (arXiv 2403.17008).
+
+Where attention tells the log-sum-exp l of its logits, the tokens of y need attending to once:
+
+    A(y, [y ; R]) - A(y, y) = w (A(y, R) - A(y, y)),    w = sigmoid(l_R - l_y)
 """
 
 from dataclasses import dataclass
@@ -32,6 +37,21 @@ class ReferenceTokens:
     value: Tensor
     bias: Tensor | None
     gain: float | Tensor
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The samples of a batch that see the references. index: (K,), or None for all of them."""
+
+    index: Tensor | None = None
+
+    def of(self, t: Tensor) -> Tensor:
+        """Return what a tensor (B, ...) has for these samples, (K, ...)."""
+        return t if self.index is None else t[self.index]
+
+    def put(self, whole: Tensor, part: Tensor) -> Tensor:
+        """Return (B, ...) with `part` (K, ...) in the place of these samples."""
+        return part if self.index is None else whole.index_copy(0, self.index, part)
 
 
 class ReferenceAttention(torch.nn.Module):
@@ -64,8 +84,8 @@ class ReferenceAttention(torch.nn.Module):
         """
         q, k, v = self.to_q(y), self.to_k(y), self.to_v(y)
         if can_merge(y, options):
-            return self.to_out(attend_merged(q, k, v, references, rows))
-        return self.to_out(attend_joined(q, k, v, references, rows, options))
+            return self.to_out(attend_merged(q, k, v, references, Rows(rows)))
+        return self.to_out(attend_joined(q, k, v, references, Rows(rows), options))
 
 
 def attend_joined(
@@ -73,58 +93,50 @@ def attend_joined(
     k: Tensor,
     v: Tensor,
     references: list[ReferenceTokens],
-    rows: Tensor | None,
+    rows: Rows,
     options: dict[str, Any] | None,
 ) -> Tensor:
     """Attend to [y ; R_i] as a whole, with the attention that ComfyUI runs; (B, L, C).
 
     q, k, v: of y, (B, L, C).
     """
-    only = references[0] if len(references) == 1 and rows is None else None
+    only = references[0] if len(references) == 1 and rows.index is None else None
     if only is not None and not isinstance(only.gain, Tensor) and only.gain == 1:
-        return _attend_both(q, k, v, only, options)
-    out = _attend(q, k, v, None, options)
+        return _attend_both(q, k, v, only, options)  # the sum is this one term
+    a_y = _attend(q, k, v, None, options)
     if not references:
-        return out
-    if rows is not None:
-        q, k, v = q[rows], k[rows], v[rows]
-    base = out if rows is None else out[rows]
+        return a_y
+    q, k, v, base = (rows.of(t) for t in (q, k, v, a_y))
     terms = (r.gain * (_attend_both(q, k, v, r, options) - base) for r in references)
-    total = base + sum(terms)
-    return total if rows is None else out.index_copy(0, rows, total)
+    return rows.put(a_y, base + sum(terms))
 
 
 def can_merge(y: Tensor, options: dict[str, Any] | None) -> bool:
-    """Whether `attend_merged` runs and pays: on a CPU, unless a node replaces all attention."""
-    return y.device.type == "cpu" and "optimized_attention_override" not in (options or {})
+    """Whether `attend_merged` runs and pays: on a CPU, unless a node replaces all attention.
+
+    Not where gradients are on: torch's kernel gives its log-sum-exps none, so that those of w would
+    be missing, without a word.
+    """
+    if torch.is_grad_enabled() or "optimized_attention_override" in (options or {}):
+        return False
+    return y.device.type == "cpu"
 
 
 def attend_merged(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    references: list[ReferenceTokens],
-    rows: Tensor | None,
+    q: Tensor, k: Tensor, v: Tensor, references: list[ReferenceTokens], rows: Rows
 ) -> Tensor:
-    """Attend to y and to each R_i once, and merge by the logarithms of their softmax sums.
-
-    With l the log-sum-exp of the logits, A(y, [y ; R]) - A(y, y) = w (A(y, R) - A(y, y)),
-    w = sigmoid(l_R - l_y): the positions of y are attended to once, not once more per identity.
-    """
-    out, own = _attend_flash(q, k, v)
+    """Attend to y and to each R_i once, and merge by their log-sum-exps l_y and l_R; (B, L, C)."""
+    out, l_y = _attend_flash(q, k, v)
     if references:
-        q = q if rows is None else q[rows]
-        base, own = (out, own) if rows is None else (out[rows], own[rows])
-        total = base
+        q, a_y, l_y = (rows.of(t) for t in (q, out, l_y))
+        total = a_y
         for r in references:
-            samples = q.shape[0]
-            found, other = _attend_flash(
-                q, r.key.expand(samples, -1, -1), r.value.expand(samples, -1, -1), r.bias
-            )
-            weight = torch.sigmoid(other - own).unsqueeze(-1).to(q.dtype)
-            gain = r.gain.unsqueeze(-1) if isinstance(r.gain, Tensor) else r.gain
-            total = total + gain * (weight * (found - base))
-        out = total if rows is None else out.index_copy(0, rows, total)
+            keys, values = (t.expand(q.shape[0], -1, -1) for t in (r.key, r.value))
+            a_r, l_r = _attend_flash(q, keys, values, r.bias)
+            w = torch.sigmoid(l_r - l_y).unsqueeze(-1).to(q.dtype)
+            g = r.gain.unsqueeze(-1) if isinstance(r.gain, Tensor) else r.gain
+            total = total + g * (w * (a_r - a_y))
+        out = rows.put(out, total)
     return out.flatten(2)
 
 

@@ -1,6 +1,7 @@
 """Reference attention against the plain formula in float64."""
 
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -18,12 +19,13 @@ def random(*shape: int, seed: int) -> Tensor:
 
 
 @pytest.fixture(autouse=True, params=["merged", "joined"])
-def way(request, monkeypatch) -> str:
+def way(request, monkeypatch) -> Iterator[str]:
     """Both ways of attending: a CPU's, and what every other device and ComfyUI's nodes get."""
-    assert module.can_merge(Y, {})
-    if request.param == "joined":
-        monkeypatch.setattr(module, "can_merge", lambda y, options: False)
-    return request.param
+    with torch.no_grad():  # as ComfyUI samples
+        assert module.can_merge(Y, {})
+        if request.param == "joined":
+            monkeypatch.setattr(module, "can_merge", lambda y, options: False)
+        yield request.param
 
 
 @pytest.fixture(scope="module")
