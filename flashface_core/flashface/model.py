@@ -81,7 +81,7 @@ def load_flashface(
     Raises CheckpointError for a file that is no FlashFace checkpoint.
     """
     checkpoint = open_checkpoint(path)
-    parts = {name: _Part(name, checkpoint, dtype) for name in ("unet", "referencenet", "adapter")}
+    parts = {name: kind(checkpoint, dtype) for name, kind in PARTS.items()}
     _fill(checkpoint, list(parts.values()))
     unet, referencenet, adapter = (part.patcher(path) for part in parts.values())
     fingerprint = (*file_stamp(path), parts["unet"].dtype)
@@ -94,7 +94,7 @@ def load_part(
 ) -> ModelPatcher:
     """Return one patcher anew: ComfyUI asks for it where it needs an untouched copy of a model."""
     checkpoint = open_checkpoint(path)
-    part = _Part(name, checkpoint, dtype)
+    part = PARTS[name](checkpoint, dtype)
     _fill(checkpoint, [part])
     return part.patcher(path, disable_dynamic)
 
@@ -102,8 +102,10 @@ def load_part(
 class _Part:
     """One of the three networks while it is being loaded: built without memory, then filled."""
 
-    def __init__(self, name: str, checkpoint: Checkpoint, dtype: torch.dtype | None):
-        self.name, self.asked_dtype = name, dtype
+    name: str
+
+    def __init__(self, checkpoint: Checkpoint, dtype: torch.dtype | None):
+        self.asked_dtype = dtype
         self.load_device = comfy.model_management.get_torch_device()
         self.offload_device = comfy.model_management.unet_offload_device()
         config = _config(checkpoint)
@@ -114,32 +116,24 @@ class _Part:
         )
         cast = comfy.model_management.unet_manual_cast(self.dtype, self.load_device, supported)
         config.set_inference_dtype(self.dtype, cast)
-        meta = torch.device("meta")
-        if name == "adapter":  # small, and sensitive: never stored in 8 bits
-            self.dtype = cast or self.dtype
-            self.model: torch.nn.Module = Adapter(checkpoint.sizes, self.dtype, meta)
-            self.target: Any = self.model
-        else:
-            self.model = config.get_model({}, "", device=meta)
-            self.target = self.model.diffusion_model
-            _set_group_norm_eps(self.target)
+        self.model, self.target = self.build(config, checkpoint, cast)
         self.model.device = self.offload_device
-        if name == "referencenet":
-            cut_tail(self.target)
         self.weights: dict[str, torch.Tensor] = {}
+
+    def build(
+        self, config: Any, checkpoint: Checkpoint, cast: torch.dtype | None
+    ) -> tuple[torch.nn.Module, Any]:
+        """Return what a ModelPatcher holds, and the module in it that has the weights.
+
+        cast: the dtype that is computed in, None where that is the weights' own.
+        """
+        model = config.get_model({}, "", device=torch.device("meta"))
+        _set_group_norm_eps(model.diffusion_model)
+        return model, model.diffusion_model
 
     def local_name(self, name: str) -> str | None:
         """Return the network's own name of a checkpoint weight, None where it has no use for it."""
-        owner, _, rest = name.partition(".")
-        if self.name == "adapter":
-            if owner == "reference_attention":
-                block, _, leaf = rest.partition(".to_")
-                return f"blocks.{_module_name(block)}.to_{leaf}"
-            return name if owner == "mask_conv" else None
-        if self.name == "referencenet":
-            shared = owner == "unet" and rest.startswith(SHARED_WITH_UNET)
-            return rest if shared or (owner == self.name and not in_tail(rest)) else None
-        return rest if owner == self.name else None
+        raise NotImplementedError
 
     def patcher(self, path: str, disable_dynamic: bool = False) -> ModelPatcher:
         """Give the network its weights, as they are, and wrap it for ComfyUI."""
@@ -151,6 +145,48 @@ class _Part:
         patcher = kind(self.model, load_device=self.load_device, offload_device=self.offload_device)
         patcher.cached_patcher_init = (load_part, (self.name, path, self.asked_dtype))
         return patcher
+
+
+class _UnetPart(_Part):
+    name = "unet"
+
+    def local_name(self, name: str) -> str | None:
+        owner, _, rest = name.partition(".")
+        return rest if owner == "unet" else None
+
+
+class _ReferenceNetPart(_Part):
+    name = "referencenet"
+
+    def build(self, config, checkpoint, cast):
+        model, unet = super().build(config, checkpoint, cast)
+        cut_tail(unet)
+        return model, unet
+
+    def local_name(self, name: str) -> str | None:
+        owner, _, rest = name.partition(".")
+        if owner == "unet":
+            return rest if rest.startswith(SHARED_WITH_UNET) else None
+        return rest if owner == "referencenet" and not in_tail(rest) else None
+
+
+class _AdapterPart(_Part):
+    name = "adapter"
+
+    def build(self, config, checkpoint, cast):
+        self.dtype = cast or self.dtype  # small, and sensitive: never stored in 8 bits
+        adapter = Adapter(checkpoint.sizes, self.dtype, torch.device("meta"))
+        return adapter, adapter
+
+    def local_name(self, name: str) -> str | None:
+        owner, _, rest = name.partition(".")
+        if owner == "reference_attention":
+            block, _, leaf = rest.partition(".to_")
+            return f"blocks.{_module_name(block)}.to_{leaf}"
+        return name if owner == "mask_conv" else None
+
+
+PARTS = {part.name: part for part in (_UnetPart, _ReferenceNetPart, _AdapterPart)}
 
 
 def _fill(checkpoint: Checkpoint, parts: list[_Part]) -> None:
