@@ -2,7 +2,8 @@
 
 It sees the *clean* latents of the face crops at the timestep of the step to come, with the negative
 prompt's tokens. Each transformer block of the middle and of decoder blocks 3 to 11 gives its
-y = LayerNorm1(x); nothing after the last of them is computed. SPEC: FlashFace, section 2.
+y = LayerNorm1(x); nothing after the last of them is computed.
+docs/ARCHITECTURE.md has the whole picture.
 """
 
 import logging
