@@ -187,13 +187,10 @@ def test_masks_follow_deep_shrinks_resolutions(factor, after_skip, apply):
     assert error(predict(apply(), x), plain) > 1e-3, "Deep Shrink did nothing"
 
 
-def test_one_mask_may_be_region_and_attention_mask(setting):
-    state, run = (
-        pack_module(f"flashface_core.flashface.patch.{name}") for name in ("state", "run")
-    )
+def test_one_mask_may_be_region_and_attention_mask():
+    masks = pack_module("flashface_core.flashface.patch.masks").Masks(None)
     mask = torch.zeros(1, 24, 24)
     mask[:, :12, :12] = 1
-    one = run.Run(state.State(), setting.model, None)
-    nearest, area = (one.mask(mask, (3, 3), mode, mask) for mode in ("nearest", "area"))
+    nearest, area = (masks.scaled(mask, (3, 3), mode, mask) for mode in ("nearest", "area"))
     assert set(nearest.unique().tolist()) == {0.0, 1.0}
     assert set(area.unique().tolist()) == {0.0, 0.25, 0.5, 1.0}

@@ -8,9 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .evaluation import CALL
-
-CAPTURED = "flashface_y"
+from .state import CALL, CAPTURED
 
 
 @torch.compiler.disable

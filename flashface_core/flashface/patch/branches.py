@@ -11,11 +11,8 @@ from torch import Tensor
 
 from ..guidance import add_reference_guidance, rescale
 from .evaluation import Evaluation
-from .run import Run
-
-POSITIVE = "flashface_positive"
-TWIN = "flashface_twin"
-COND_OR_UNCOND = "flashface_cond_or_uncond"
+from .run import Predictions, Run
+from .state import COND_OR_UNCOND, POSITIVE, TWIN
 
 
 def mark_positive(guider: Any) -> None:
@@ -61,7 +58,8 @@ def run_with_twin(executor, evaluation: Evaluation, index: int, model, conds, x,
             options["model_function_wrapper"], shown
         )
     out = executor(model, [*conds, twin], x, timestep, options)
-    evaluation.predictions[window_of(options)] = (out[index].clone(), out[len(conds)])
+    kept = Predictions(out[index].clone(), out[len(conds)], x)
+    evaluation.predictions[window_of(options)] = kept
     return out[: len(conds)]
 
 
@@ -80,28 +78,21 @@ def finish(evaluation: Evaluation, out: Tensor, x: Tensor, sigma: Tensor, model,
         return out
     found = _fused(evaluation, x, sigma, model, options)
     if found is None and run.last is not None:
-        found = _moved(*run.last, x)
+        found = run.last.moved_to(x)
     if found is None:
         run.warn_once(
             "FlashFace Guidance has no effect here: this sampler's guider never asked for the "
             "positive prompt. Use KSampler, or CFGGuider with SamplerCustomAdvanced."
         )
         return out
-    run.last = found, x
-    y, r = found
-    if evaluation.plan.twin and r is not None:
-        out = add_reference_guidance(out, y, r, evaluation.plan.guidance)
+    run.last = found
+    if evaluation.plan.twin and found.r is not None:
+        out = add_reference_guidance(out, found.y, found.r, evaluation.plan.guidance)
     # x - out is the noise times sigma, which the ratio of two standard deviations does not feel.
-    return out if guidance.rescale == 0 else x - rescale(x - out, x - y, guidance.rescale)
+    return out if guidance.rescale == 0 else x - rescale(x - out, x - found.y, guidance.rescale)
 
 
-def _moved(found: tuple[Tensor, Tensor | None], before: Tensor, x: Tensor):
-    """Return y and r of an earlier latent for this one, as LazyCache moves what it keeps."""
-    y, r = found
-    return y + (x - before), None if r is None else r + (x - before)
-
-
-def _fused(evaluation: Evaluation, x: Tensor, sigma: Tensor, model, options):
+def _fused(evaluation: Evaluation, x: Tensor, sigma: Tensor, model, options) -> Predictions | None:
     """Return y and r of the whole latent; context windows' are fused as the handler fuses them."""
     predictions = evaluation.predictions
     if None in predictions or not predictions:
@@ -109,14 +100,14 @@ def _fused(evaluation: Evaluation, x: Tensor, sigma: Tensor, model, options):
     handler = options["context_handler"]
     entry = {"uuid": None, "model_conds": {}}
 
-    def fuse(which: int) -> Tensor:
+    def fuse(name: str) -> Tensor:
         def replay(_model, _conds, _x, _timestep, window_options):
-            return [predictions[window_of(window_options)][which]]
+            return [getattr(predictions[window_of(window_options)], name)]
 
         return handler.execute(replay, model, [[entry]], x, sigma, options)[0]
 
-    has_twin = all(r is not None for _, r in predictions.values())
-    return fuse(0), fuse(1) if has_twin else None
+    has_twin = all(kept.r is not None for kept in predictions.values())
+    return Predictions(fuse("y"), fuse("r") if has_twin else None, x)
 
 
 def _show_as_positive(wrapper, shown: tuple[int, int]):

@@ -3,6 +3,15 @@
 Same latent, same prompt, same timestep: until the middle block both samples are the same numbers,
 so the input blocks run on one of them, and their results serve both. Whatever else looks into the
 encoder sees all samples, as without FlashFace: then nothing is shared.
+
+An example: a batch of three chunks (conditionings), u, y and its twin r, of 2 pictures each,
+is six rows (samples). Chunk 2 has the encoder of chunk 1, its source:
+
+    row       0   1   2   3   4   5
+    is        u0  u1  y0  y1  r0  r1
+    sources of the chunks        [0, 1, 1]
+    keep      0   1   2   3                  rows of the chunks that are their own source
+    spread    0   1   2   3   2   3          where in `keep` each row finds its encoder
 """
 
 from dataclasses import dataclass, replace
@@ -14,10 +23,9 @@ from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 from . import blocks
-from .branches import COND_OR_UNCOND, TWIN
-from .evaluation import CALL, Call
+from .evaluation import Call
+from .state import CALL, COND_OR_UNCOND, SHARED, TWIN
 
-SHARED = "flashface_shared_encoder"
 OWN_PATCHES = (blocks.capture, blocks.add_region, blocks.add_reference_term)
 AFTER_ENCODER = ("output_block_patch",)
 """Kinds of patches that see the decoder only."""
@@ -25,10 +33,9 @@ AFTER_ENCODER = ("output_block_patch",)
 
 @dataclass(frozen=True)
 class SharedEncoder:
-    """keep: indices of the samples that the encoder runs on, (K,).
+    """keep: rows that the encoder runs on, (K,). spread: each row's place among these, (B,).
 
-    spread: for each of the B samples, the one of these K that is its own, (B,). last: the number
-    of the last input block.
+    last: the number of the last input block.
     """
 
     keep: Tensor
@@ -90,13 +97,11 @@ def _shared(unet: Any, x: Tensor, control: dict | None, options: dict) -> Shared
     sources = _sources(call, options)
     if sources is None:
         return None
-    kept = [chunk for chunk, source in enumerate(sources) if chunk == source]
-    rows = call.evaluation.samples_of(len(sources), x.shape[0])
+    rows = call.evaluation.samples_of(len(sources), x.shape[0])  # (chunks, samples of each)
     if rows is None:
         return None
-    keep = rows[kept].flatten()
-    # Where each sample's own is among those kept, in the order of the batch.
-    place = torch.empty(x.shape[0], dtype=torch.long)
+    keep = rows[[chunk for chunk, source in enumerate(sources) if chunk == source]].flatten()
+    place = torch.empty(x.shape[0], dtype=torch.long)  # row -> its place in keep
     place[keep] = torch.arange(len(keep))
     spread = torch.empty_like(place)
     spread[rows] = place[rows[sources]]
@@ -108,7 +113,7 @@ def _shared(unet: Any, x: Tensor, control: dict | None, options: dict) -> Shared
 
 
 def _sources(call: Call, options: dict[str, Any]) -> list[int] | None:
-    """For each conditioning in the batch, the one whose encoder it has; None without a pair."""
+    """For each chunk of the batch, the one whose encoder it has; None without a pair."""
     shown = options.get(TWIN)
     if shown is None or call.evaluation is None:
         return None

@@ -8,20 +8,18 @@ from torch import Tensor
 
 from ..attention import ReferenceAttention, ReferenceTokens
 from ..referencenet import block_name
-from .run import Active, Run
+from .plan import Active
+from .run import Predictions, Run
 
 if TYPE_CHECKING:
     from ..model import Adapter
-
-EVALUATION = "flashface_evaluation"
-CALL = "flashface_call"
 
 
 class Evaluation:
     """What belongs to one sigma.
 
     Projected tokens are kept, so that a block's are made once a step. predictions: context window
-    (None without) -> y and, with a twin, r. samples: of each conditioning in the present call.
+    (None without) -> y and r. samples: of each conditioning in the present call.
     """
 
     def __init__(self, run: Run, sigma: float, device: torch.device):
@@ -37,7 +35,7 @@ class Evaluation:
             }
             for active in self.plan.active
         }
-        self.predictions: dict[Any, tuple[Tensor, Tensor | None]] = {}
+        self.predictions: dict[Any, Predictions] = {}
         self._projected: dict[Any, tuple[Tensor, Tensor, Tensor | None]] = {}
 
     def tokens(

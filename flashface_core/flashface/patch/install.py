@@ -9,7 +9,7 @@ from comfy.patcher_extension import WrappersMP
 from ..guidance import Guidance
 from ..model import GROUP_NORM_EPS, FlashFaceModel
 from . import blocks, encoder, wrappers
-from .state import KEY, AppliedReference, set_state, state_of
+from .state import ADAPTER, KEY, AppliedReference, set_state, state_of
 
 if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
@@ -70,7 +70,7 @@ def _install_patches(model: "ModelPatcher", flashface: FlashFaceModel) -> None:
     for name, patch in (("attn1_patch", blocks.capture), ("input_block_patch", blocks.add_region)):
         patches[name] = [patch, *patches.get(name, [])]
     patches["middle_patch"] = [*patches.get("middle_patch", []), blocks.add_reference_term]
-    model.set_additional_models(wrappers.MODELS, [_adapter_beside(model, flashface)])
+    model.set_additional_models(ADAPTER, [_adapter_beside(model, flashface)])
     factor = model.model.model_config.memory_usage_factor * wrappers.MEMORY_FACTOR
     model.add_object_patch("memory_usage_factor", factor)
 

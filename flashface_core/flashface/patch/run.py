@@ -1,20 +1,18 @@
-"""One sampling: who is active at which sigma, and the features of everybody at every timestep."""
+"""One sampling: its plans, its masks, and the features of everybody at every timestep."""
 
 import logging
-import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID, uuid4
 
 import comfy.utils
-import torch
 from torch import Tensor
 
 from .. import referencenet
 from ..features import FeatureCache, Features, size_in_bytes
-from ..guidance import LAST_TIMESTEP
 from ..reference import Identity
+from .masks import Masks
+from .plan import Plan, Planner
 from .state import State
 
 if TYPE_CHECKING:
@@ -22,81 +20,42 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SIGMA_TOLERANCE = 1e-5
-"""Relative; float32 rounding of a sigma must not move it across a threshold. Steps are 5e-3."""
 
+class Predictions(NamedTuple):
+    """Denoised results of the positive prompt, (B, C, h, w).
 
-@dataclass(frozen=True)
-class Active:
-    """An identity that takes part in an evaluation. applied: index into State.applied."""
-
-    identity: Identity
-    strength: float
-    applied: int
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What an evaluation at one sigma computes.
-
-    twin: whether the positive prompt runs a second time, alone with the references. Without it,
-    every prediction has the active references. guidance: c of the twin.
+    y: without references. r: with them, None before the launch. x: the noisy latent of both.
     """
 
-    timestep: int
-    active: tuple[Active, ...]
-    guidance: float
+    y: Tensor
+    r: Tensor | None
+    x: Tensor
 
-    @property
-    def twin(self) -> bool:
-        return self.guidance != 0 and bool(self.active)
+    def moved_to(self, x: Tensor) -> "Predictions":
+        """Return them for another latent, as LazyCache moves what it keeps."""
+        step = x - self.x
+        return Predictions(self.y + step, None if self.r is None else self.r + step, x)
 
 
 class Run:
-    """What stays the same through one sampling."""
+    """What stays the same through one sampling.
+
+    last: of the latest evaluation, for those in which a caching patch never asks the model.
+    """
 
     def __init__(self, state: State, patcher: "ModelPatcher", latent_shape: Iterable[int] | None):
         self.state = state
-        self.latent_size: tuple[int, int] | None = None
-        if latent_shape is not None:
-            *_, height, width = latent_shape
-            self.latent_size = (height, width)
-        self.last: tuple[tuple[Tensor, Tensor | None], Tensor] | None = None
+        size = None if latent_shape is None else tuple(latent_shape)[-2:]
+        self.masks = Masks(None if size is None else (size[0], size[1]))
+        self.last: Predictions | None = None
         self._patcher = patcher
-        self._sampling: Any = patcher.get_model_object("model_sampling")
-        self._timesteps: dict[float, int] = {}
-        self._windows = [
-            (self._sigma(applied.start_percent), self._sigma(applied.end_percent))
-            for applied in state.applied
-        ]
-        schedule = state.guidance.schedule if state.guidance else None
-        self._launch = self._sigma(schedule.launch_percent) if schedule else math.inf
-        self._masks: dict[Any, Tensor] = {}
+        self._planner = Planner(state, patcher.get_model_object("model_sampling"))
         self._twins: dict[UUID, UUID] = {}
         self._warned: set[str] = set()
 
     def plan(self, sigma: float) -> Plan:
         """Return what an evaluation at this sigma computes."""
-        if sigma not in self._timesteps:
-            self._look_up([sigma])
-        timestep = self._timesteps[sigma]
-        percent = 1 - timestep / LAST_TIMESTEP
-        launched = _reached(sigma, self._launch)
-        schedule = self.state.guidance.schedule if self.state.guidance else None
-        active = []
-        for index, (applied, (start, end)) in enumerate(
-            zip(self.state.applied, self._windows, strict=True)
-        ):
-            if not _reached(sigma, start) or sigma < end * (1 - SIGMA_TOLERANCE):
-                continue
-            strength = applied.strength
-            if schedule is not None:
-                strength = schedule.strength_at(percent, launched, strength)
-            for identity in applied.reference.identities:
-                if strength * identity.weight != 0:
-                    active.append(Active(identity, strength * identity.weight, index))
-        guidance = schedule.guidance_at(percent, launched) if schedule else 0.0
-        return Plan(timestep, tuple(active), guidance)
+        return self._planner.plan(sigma)
 
     def twin_of(self, uuid: UUID) -> UUID:
         """Return the id of a conditioning's twin, one for the whole run: caches rely on it."""
@@ -115,7 +74,7 @@ class Run:
         # By their features: somebody may be there twice, under two weights.
         wanted: dict[FeatureCache, tuple[Identity, list[int]]] = {}
         scheduled = sorted({s for s in sigmas[:-1].tolist() if s > 0}, reverse=True)
-        self._look_up(scheduled)
+        self._planner.look_up(scheduled)
         for sigma in scheduled:
             plan = self.plan(sigma)
             for identity in (active.identity for active in plan.active):
@@ -141,26 +100,11 @@ class Run:
             identity.features.put(self._key(timestep), kept)
         return kept
 
-    def mask(self, mask: Tensor, size: tuple[int, int], mode: str, like: Tensor) -> Tensor | None:
-        """Return a mask (B, H, W) at a latent's size as (B, 1, h, w), None where it has no place.
-
-        mode: of interpolation; "nearest" takes every 8th pixel of a mask of the picture's size.
-        A latent that is not the run's whole picture is a tile, whose place is not known here.
-        """
-        if self.latent_size is not None and size != self.latent_size:
-            self.warn_of_tiles(size)
-            return None
-        key = (id(mask), size, mode, like.device)
-        if key not in self._masks:
-            pixels = mask.reshape(-1, 1, *mask.shape[-2:]).to(like.device, torch.float32)
-            self._masks[key] = torch.nn.functional.interpolate(pixels, size, mode=mode)
-        return self._masks[key]
-
     def warn_of_tiles(self, size: tuple[int, int]) -> None:
         """Log, once, that a tile of this latent size has no place in the run's whole picture."""
         whole = ""
-        if self.latent_size is not None:
-            height, width = self.latent_size
+        if self.masks.latent_size is not None:
+            height, width = self.masks.latent_size
             whole = f" of {width * 8} x {height * 8}"
         self.warn_once(
             f"This sampling works on tiles ({size[1] * 8} x {size[0] * 8} pixels{whole}): face "
@@ -176,11 +120,6 @@ class Run:
         if text not in self._warned:
             self._warned.add(text)
             log.warning(text)
-
-    def _look_up(self, sigmas: list[float]) -> None:
-        """Note the timesteps of sigmas, all at once: the host waits for the device to know them."""
-        timesteps = self._sampling.timestep(torch.tensor(sigmas)).tolist()
-        self._timesteps.update(zip(sigmas, map(int, timesteps), strict=True))
 
     def _compute_ahead(self, identity: Identity, times: list[int], progress: Any) -> None:
         self._take_hooks_off()
@@ -213,10 +152,3 @@ class Run:
 
     def _kept(self, identity: Identity, timestep: int) -> Features | None:
         return identity.features.get(self._key(timestep))
-
-    def _sigma(self, percent: float) -> float:
-        return float(self._sampling.percent_to_sigma(percent))
-
-
-def _reached(sigma: float, threshold: float) -> bool:
-    return sigma <= threshold * (1 + SIGMA_TOLERANCE)

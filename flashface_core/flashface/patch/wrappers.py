@@ -9,23 +9,22 @@ them out.
 import math
 from typing import Any
 
-import comfy.conds
-import comfy.utils
 import torch
 
 from ..checkpoint.layout import feature_size
-from . import branches
-from .evaluation import CALL, EVALUATION, Call, Evaluation
-from .run import Run
-from .state import State, state_of
-
-RUN = "flashface_run"
-REGION = "flashface_region"
-MASK = "flashface_mask_{}"
-MODELS = "flashface"
+from . import branches, masks
+from .evaluation import Call, Evaluation
+from .run import Predictions, Run
+from .state import ADAPTER, CALL, EVALUATION, RUN, State, state_of
 
 MEMORY_FACTOR = 1.25
 """Captured y, its projections, and keys and values with references beside those of a plain UNet."""
+
+BRANCHES = 3 / 2
+"""Predictions of a guided step to those that core's estimate counts, positive and negative."""
+
+ROUNDING = 1e-6
+"""What float64 may add to a height that is whole, so that it is not rounded up by one."""
 
 
 def outer_sample(executor, noise, latent_image, sampler, sigmas, *args, **kwargs):
@@ -40,16 +39,17 @@ def outer_sample(executor, noise, latent_image, sampler, sigmas, *args, **kwargs
 def prepare_sampling(executor, model, noise_shape, conds, *args, **kwargs):
     """Scale the first memory estimate, made before the model's object patches are in place.
 
-    By the height: core estimates from the picture's area, for two branches.
+    Core derives it from a shape, so we give it a taller picture: as many times as tall as our
+    step needs more memory, and by the references' tokens in lines of that picture.
     """
     state = state_of(model.model_options)
     wanted = model.object_patches.get("memory_usage_factor", model.model.memory_usage_factor)
     scale = wanted / model.model.memory_usage_factor
     if state.guidance and state.guidance.schedule.reference_guidance:
-        scale *= 1.5
+        scale *= BRANCHES
     *others, height, width = noise_shape
     line = model.model.memory_required([2 * noise_shape[0], *others[1:], 1, width])
-    height = math.ceil(height * scale + _reference_memory(model, state) / line - 1e-6)
+    height = math.ceil(height * scale + _reference_memory(model, state) / line - ROUNDING)
     return executor(model, torch.Size([*others, height, width]), conds, *args, **kwargs)
 
 
@@ -87,9 +87,8 @@ def calc_cond_batch(executor, model, conds, x_in, timestep, model_options):
     if evaluation is None:
         return executor(model, conds, x_in, timestep, model_options)
     evaluation.samples = x_in.shape[0]
-    extra = _masks(evaluation, x_in, model_options["transformer_options"].get("context_window"))
-    if extra:
-        conds = [_with(entries, extra) for entries in conds]
+    window = model_options["transformer_options"].get("context_window")
+    conds = masks.with_masks(conds, evaluation.run, x_in, window)
     index = branches.positive_index(evaluation, conds, model_options)
     if index is not None and evaluation.plan.twin:
         return branches.run_with_twin(
@@ -98,7 +97,7 @@ def calc_cond_batch(executor, model, conds, x_in, timestep, model_options):
     out = executor(model, conds, x_in, timestep, model_options)
     if index is not None:
         window = branches.window_of(model_options)
-        evaluation.predictions[window] = (out[index].clone(), None)
+        evaluation.predictions[window] = Predictions(out[index].clone(), None, x_in)
     return out
 
 
@@ -114,33 +113,21 @@ def apply_model(
 ):
     """Hand the patches of this UNet call what they share, and take our conditioning out again."""
     options = dict(transformer_options or {})
-    state: State = state_of({"transformer_options": options})
-    evaluation = options.get(EVALUATION)
-    region = _fitting(evaluation, kwargs.pop(REGION, None), x)
-    names = {index: MASK.format(index) for index in range(len(state.applied))}
-    found = {i: _fitting(evaluation, kwargs.pop(name, None), x) for i, name in names.items()}
-    masks = {index: mask for index, mask in found.items() if mask is not None}
-    adapters = executor.class_obj.current_patcher.get_additional_models_with_key(MODELS)
+    evaluation: Evaluation | None = options.get(EVALUATION)
+    run = None if evaluation is None else evaluation.run
+    state = state_of({"transformer_options": options})
+    region, attention_masks = masks.taken_out(run, state, kwargs, x)
+    adapters = executor.class_obj.current_patcher.get_additional_models_with_key(ADAPTER)
     if adapters:
         rows = _rows_with_references(evaluation, options.get("uuids"), x)
-        options[CALL] = Call(adapters[0].model, evaluation, rows, region, masks)
+        options[CALL] = Call(adapters[0].model, evaluation, rows, region, attention_masks)
     branches.hide_twin(options)
     return executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
 
 
-def _fitting(
-    evaluation: Evaluation | None, mask: torch.Tensor | None, x: torch.Tensor
+def _rows_with_references(
+    evaluation: Evaluation | None, uuids: Any, x: torch.Tensor
 ) -> torch.Tensor | None:
-    """A mask of this UNet call's samples; None where another node cut them into tiles."""
-    size = (x.shape[-2], x.shape[-1])
-    if mask is None or (mask.shape[0], *mask.shape[-2:]) == (x.shape[0], *size):
-        return mask
-    if evaluation is not None:
-        evaluation.run.warn_of_tiles(size)
-    return None
-
-
-def _rows_with_references(evaluation, uuids, x: torch.Tensor) -> torch.Tensor | None:
     """Indices of the samples that see the references, None for all."""
     if evaluation is None or not evaluation.plan.twin:
         return None
@@ -156,52 +143,3 @@ def _rows_with_references(evaluation, uuids, x: torch.Tensor) -> torch.Tensor | 
         )
     rows = samples[[index for index, twin in enumerate(chunks) if twin]].flatten()
     return rows.to(x.device, non_blocking=True)
-
-
-def _masks(evaluation: Evaluation, x: torch.Tensor, window: Any) -> dict[str, Any]:
-    """Region and attention masks of all that is applied, as conditioning entries.
-
-    window: core's context window that x is a part of, or None.
-    """
-    run = evaluation.run
-
-    def placed(mask: torch.Tensor, mode: str) -> torch.Tensor | None:
-        if window is None or run.latent_size is None:
-            return run.mask(mask, (x.shape[-2], x.shape[-1]), mode, x)
-        return _in_window(run.mask(mask, run.latent_size, mode, x), window)
-
-    extra: dict[str, Any] = {}
-    region = None
-    for index, entry in enumerate(run.state.applied):
-        if entry.region is not None:
-            # Every 8th pixel, as the authors. One channel serves all: a face wherever any wants
-            # one.
-            mask = placed(entry.region, "nearest")
-            if mask is not None:
-                region = mask if region is None else _union(region, mask)
-        if entry.attention_mask is not None:
-            mask = placed(entry.attention_mask, "area")
-            if mask is not None:
-                extra[MASK.format(index)] = comfy.conds.CONDNoiseShape(mask)
-    if region is not None:
-        extra[REGION] = comfy.conds.CONDNoiseShape(region)
-    return extra
-
-
-def _in_window(mask: torch.Tensor | None, window: Any) -> torch.Tensor | None:
-    """What a context window of frames, rows or columns shows of a mask (B, 1, h, w)."""
-    if mask is not None and window.dim == 0 and mask.shape[0] > 1:
-        mask = comfy.utils.repeat_to_batch_size(mask, window.total_frames)
-    return None if mask is None else window.get_tensor(mask)
-
-
-def _union(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    size = max(a.shape[0], b.shape[0])
-    a, b = (comfy.utils.repeat_to_batch_size(mask, size) for mask in (a, b))
-    return torch.maximum(a, b)
-
-
-def _with(entries: list[dict] | None, extra: dict[str, Any]) -> list[dict] | None:
-    if entries is None:
-        return None
-    return [{**entry, "model_conds": {**entry["model_conds"], **extra}} for entry in entries]
