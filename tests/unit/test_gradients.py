@@ -47,20 +47,21 @@ def check(weight: torch.nn.Parameter, loss) -> None:
 @pytest.mark.parametrize("rows", [None, [1]], ids=["all", "one sees"])
 @pytest.mark.parametrize("name", ["to_q.weight", "to_k.weight", "to_v.weight", "to_out.0.weight"])
 def test_reference_attention(name: str, rows: list[int] | None):
-    layer = filled(ReferenceAttention(CHANNELS, torch.float64, torch.device("cpu")))
+    layer: Any = filled(ReferenceAttention(CHANNELS, torch.float64, torch.device("cpu")))
     y, features = random(2, 6, CHANNELS, seed=10), random(2, 5, CHANNELS, seed=11)
     bias = torch.tensor([math.log(2), math.log(3)]).double().repeat_interleave(5)
     assert not can_merge(y, {})
 
     def loss() -> Tensor:
-        tokens = ReferenceTokens(*layer.project(features), bias, 1.2)
+        key, value = layer.project(features)
+        tokens = ReferenceTokens(key, value, bias, 1.2)
         return layer(y, [tokens], None if rows is None else torch.tensor(rows)).square().sum()
 
     check(layer.get_parameter(name), loss)
 
 
 def test_the_mask_convolution():
-    sizes = Sizes(width=32, text_width=64, multipliers=(1, 1, 1, 1))
+    sizes = Sizes(32, 64, (1, 1, 1, 1))
     adapter = filled(Adapter(sizes, torch.float64, torch.device("cpu")))
     region = random(1, 1, 6, 6, seed=12)
     check(adapter.mask_conv.weight, lambda: adapter.mask_conv(region).square().sum())
