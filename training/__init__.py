@@ -1,0 +1,1 @@
+"""Training: rendered people, judges and the small model. Nothing of the node pack imports it."""

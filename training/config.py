@@ -1,0 +1,184 @@
+"""A run's settings: frozen dataclasses, filled from a TOML file and KEY=VALUE changes.
+
+Defaults are the paper's recipe where the paper says something; recipes list only differences.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+class ConfigError(ValueError):
+    """A setting that does not exist or has the wrong type; the text says which and what does."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where pictures come from. Names are folders of sets; relative ones lie beside the runs.
+
+    size: pixels of a target's side; face_size: of a reference's.
+    """
+
+    train: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()
+    size: int = 768
+    face_size: int = 224
+
+
+@dataclass(frozen=True)
+class Autoencoder:
+    """TAESD's layout, of which `half_blocks` of three blocks at half size are trained."""
+
+    steps: int = 20_000
+    batch: int = 8
+    crop: int = 64
+    lr: float = 5e-4
+    warmup: int = 100
+    half_blocks: int = 1
+    noise: float = 0.05  # added to unit latents, so that near latents give near pictures
+
+
+@dataclass(frozen=True)
+class Network:
+    """Sizes of the UNet and of ReferenceNet. init: of reference attention, "copy" or "zero"."""
+
+    width: int = 320
+    multipliers: tuple[int, ...] = (1, 2, 4, 4)
+    text_width: int = 768
+    init: str = "copy"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A diffusion stage, of the plain base or of FlashFace.
+
+    batch: pictures in all processes together. share: targets that share a reference set.
+    snr: ceiling of the signal-to-noise weight, 0 for plain noise MSE. head_weight: of the loss
+    inside the head's mask, outside 1. words_lr: of the learned token rows, 0 leaves them fixed.
+    """
+
+    steps: int = 50_000
+    batch: int = 32
+    share: int = 1
+    lr: float = 2e-5
+    lr_end: float = 2e-5
+    words_lr: float = 0.0
+    warmup: int = 500
+    weight_decay: float = 0.01
+    beta2: float = 0.999
+    clip: float = 1.0
+    ema: float = 0.9999
+    snr: float = 0.0
+    head_weight: float = 1.0
+    drop_text: float = 0.1
+    drop_region: float = 0.1
+    drop_references: float = 0.1
+    drop_both: float = 0.05
+    references: int = 4  # at most; drawn uniformly from 1 on
+    start: str = ""  # an exported file to start from
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole run. precision: "fp32" or "bf16" (autocast over fp32 weights)."""
+
+    run: str = "paper"
+    seed: int = 0
+    threads: int = 1
+    device: str = "cuda"
+    precision: str = "bf16"
+    save_every: int = 1000
+    keep_every: int = 10_000
+    sample_every: int = 1000
+    log_every: int = 100
+    data: Data = field(default_factory=Data)
+    autoencoder: Autoencoder = field(default_factory=Autoencoder)
+    network: Network = field(default_factory=Network)
+    base: Stage = field(default_factory=Stage)
+    flashface: Stage = field(default_factory=Stage)
+
+
+def load_config(path: Path, changes: Sequence[str] = ()) -> Config:
+    """The settings of a recipe with KEY=VALUE changes, such as `base.steps=100`.
+
+    Raises ConfigError for unknown names, with the nearest known one, and for wrong types.
+    """
+    table = _read_toml(path)
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if not equals:
+            raise ConfigError(f"{change!r} is no KEY=VALUE; write for example run=try.")
+        place = table
+        *groups, name = key.split(".")
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[name] = _value(text)
+    return _fill(Config, table, "")
+
+
+def as_json(config: Config) -> str:
+    """The effective settings, to be kept with the run."""
+    return json.dumps(dataclasses.asdict(config), indent=1)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        import tomllib
+    except ImportError:  # Python 3.10
+        import tomli as tomllib  # type: ignore[no-redef]
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"The recipe {path} cannot be read: {error}.") from error
+
+
+def _value(text: str) -> Any:
+    """A value as in TOML; what is none is a word."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _fill(kind: type, table: dict[str, Any], where: str) -> Any:
+    known = {entry.name: entry for entry in dataclasses.fields(kind)}
+    values = {}
+    for name, value in table.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1, 0.0)
+            raise ConfigError(
+                f"There is no setting {where}{name}; the nearest is {where}{near[0]}."
+            )
+        default = _default(known[name])
+        if dataclasses.is_dataclass(default):
+            if not isinstance(value, dict):
+                raise ConfigError(f"{where}{name} is a group of settings, got {value!r}.")
+            values[name] = _fill(type(default), value, f"{where}{name}.")
+        else:
+            values[name] = _checked(f"{where}{name}", value, default)
+    return kind(**values)
+
+
+def _default(entry: dataclasses.Field) -> Any:
+    has_factory = entry.default_factory is not dataclasses.MISSING
+    return entry.default_factory() if has_factory else entry.default  # type: ignore[misc]
+
+
+def _checked(name: str, value: Any, default: Any) -> Any:
+    if isinstance(default, tuple):
+        value = tuple(value) if isinstance(value, list) else (value,)
+        kind = type(default[0]) if default else str
+        right = all(type(entry) is kind for entry in value)
+    elif type(default) is float and type(value) is int:
+        value, right = float(value), True
+    else:
+        right = type(value) is type(default)
+    if not right:
+        raise ConfigError(f"{name} is of the kind of {default!r}, got {value!r}.")
+    return value
