@@ -1,0 +1,143 @@
+"""Trains the plain base, a UNet and its words: python -m training.base RECIPE [KEY=VALUE ...]
+
+No reference attention and no region: what it writes, `base.safetensors` and `words.safetensors`,
+is the MODEL without FlashFace, and where the stage of FlashFace starts.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import autoencoder, checkpoint, data, diffusion, host, record, stage, text
+from .config import Config
+from .data import Latents
+from .steps import make_average, torch_random_of
+
+EXPORT = "base.safetensors"
+SHOWN, PREVIEW_STEPS, PREVIEW_CFG = 8, 20, 4.0
+
+
+def train(config: Config) -> text.Captioned:
+    """Train to the last step, or to a stop that was asked for; the averaged model."""
+    from tqdm import tqdm
+
+    host.enter(config.device == "cpu")
+    from . import graph
+
+    own, run = config.base, host.runs_folder() / config.run
+    accelerator = stage.make_accelerator(config)
+    folder = run / "base"
+    latents, held_out = stage.read_latents(config, run)
+    torch.manual_seed(config.seed)
+    words = text.Words(latents.tokens.unique().tolist())
+    model = text.Captioned(graph.Plain(stage.sizes_of(config.network)), words)
+    model = model.to(accelerator.device)
+    average, optimizer = make_average(model), stage.make_optimizer(model, own)
+    step = stage.resume(folder, model, average, optimizer, accelerator.device)
+    wrapped = accelerator.prepare(model)
+    none = np.array(text.tokenize(""))
+    sampler = data.Sampler(latents, own, config.seed, none)
+    stop, losses, began = checkpoint.stop_asked(), [], time.monotonic()
+    if accelerator.is_main_process:
+        record.open_run(folder, config)
+        record.forget_after(folder, step)
+    bar = tqdm(total=own.steps, initial=step, unit="step", mininterval=2,
+               disable=not accelerator.is_main_process)  # fmt: skip
+    stopping = False
+    while step < own.steps and not stopping:
+        batch = data.part_of(
+            sampler.draw(step, with_references=False),
+            accelerator.process_index,
+            accelerator.num_processes,
+        )
+        batch = data.to_device(batch, accelerator.device)
+        with accelerator.autocast():
+            predicted = wrapped(**stage.inputs_of(batch))
+        loss = stage.loss_of(predicted, batch, own)
+        accelerator.backward(loss)
+        stage.update(wrapped, average, optimizer, own, step, accelerator)
+        step += 1
+        stopping = stage.agreed(stop, accelerator)
+        losses.append(float(loss.detach()))
+        bar.update()
+        if not accelerator.is_main_process:
+            continue
+        if step % config.log_every == 0:
+            rate = len(losses) * own.batch / (time.monotonic() - began)
+            record.note(folder, step, loss=float(np.mean(losses)), samples_per_second=rate)
+            bar.set_postfix(loss=f"{np.mean(losses):.4f}")
+            losses, began = [], time.monotonic()
+        if step % config.sample_every == 0 or step == own.steps:
+            measure(average, held_out, folder, step)
+            save_previews(average, held_out, none, run, folder, step)
+            began = time.monotonic()
+        if step % config.save_every == 0 or step == own.steps or stopping:
+            stage.save(folder, step, model, average, optimizer, config.keep_every)
+            export(run, average)
+            began = time.monotonic()
+    return average
+
+
+def export(run: Path, model: text.Captioned) -> None:
+    """Write the plain UNet in fp32, and the words."""
+    unet = model.net.unet.state_dict()
+    checkpoint.write_tensors(run / EXPORT, {f"unet.{n}": t for n, t in unet.items()}, {})
+    stage.export_words(run / stage.WORDS, model.words)
+
+
+def load_base(path: Path) -> dict[str, Tensor]:
+    """The weights of a plain UNet that `export` wrote.
+
+    Raises FileNotFoundError where no stage has written one.
+    """
+    from safetensors.torch import load_file
+
+    if not path.exists():
+        raise FileNotFoundError(f"There is no {path}: run python -m training.base first.")
+    return {name.removeprefix("unet."): tensor for name, tensor in load_file(path).items()}
+
+
+def measure(model: text.Captioned, held_out: Latents, folder: Path, step: int) -> None:
+    """Note the loss of held-out people's photos, over t and in heads."""
+    device = next(model.parameters()).device
+    photos = stage.held_out_photos(held_out)
+
+    def predict(inputs: dict[str, Tensor], _region: Tensor) -> Tensor:
+        return model(**inputs)
+
+    whole, inside = stage.held_out_loss(predict, held_out, photos, device)
+    record.note(folder, step, held_out=float(np.mean(whole)), held_out_over_t=whole,
+                held_out_in_heads=inside)  # fmt: skip
+
+
+@torch.no_grad()
+def save_previews(
+    model: text.Captioned, held_out: Latents, none: np.ndarray, run: Path, folder: Path, step: int
+) -> None:
+    """Save a grid: some held-out photos, and what their captions alone give."""
+    device = next(model.parameters()).device
+    photos = torch.from_numpy(stage.held_out_photos(held_out))
+    photos = photos[:: max(1, len(photos) // SHOWN)][:SHOWN]
+    tokens = held_out.tokens[photos, 0].long().to(device)
+    empty = torch.from_numpy(none).to(device).expand_as(tokens)
+    clean = held_out.targets[photos].float()
+    noise = torch.randn(clean.shape, generator=torch_random_of(1)).to(device)
+
+    def predict(x: Tensor, t: Tensor) -> Tensor:
+        y, u = (model(x, t, text_tokens) for text_tokens in (tokens, empty))
+        return diffusion.guided(u, y, None, PREVIEW_CFG, 0.0)
+
+    painted = diffusion.ddim(predict, noise, PREVIEW_STEPS)
+    net = autoencoder.load_autoencoder(run / autoencoder.EXPORT)
+    rows = [net.decode(row.cpu()).permute(0, 2, 3, 1).numpy() for row in (clean, painted)]
+    record.save_grid(folder / "grids" / f"step-{step:07d}.png", [list(row) for row in rows], 2)
+
+
+if __name__ == "__main__":
+    sys.exit(host.run_stage("base", (__doc__ or "").partition("\n")[0], train))

@@ -1,0 +1,158 @@
+"""What both diffusion stages do alike: start a run, take a step, save, measure what is held out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from . import checkpoint, data, diffusion, host, text
+from .config import Config, Network, Stage
+from .data import Batch, Latents
+from .latents import latent_folders
+from .steps import follow, learning_rate, torch_random_of
+
+MEASURED_TIMES = (150, 400, 650, 850)
+MEASURED = 32
+WORDS = "words.safetensors"
+
+
+def sizes_of(network: Network) -> Any:
+    """The pack's Sizes of a recipe's network."""
+    from flashface_core.flashface.checkpoint.layout import Sizes
+
+    return Sizes(network.width, network.text_width, network.multipliers)
+
+
+def make_accelerator(config: Config) -> Any:
+    """Accelerate's view of the processes, devices and precision that this run has."""
+    from accelerate import Accelerator
+
+    host.start(config.threads)
+    precision = "no" if config.precision == "fp32" else config.precision
+    return Accelerator(cpu=config.device == "cpu", mixed_precision=precision)
+
+
+def agreed(stop: Callable[[], bool], accelerator: Any) -> bool:
+    """Whether any process was asked to stop: all of them end after the same step."""
+    if accelerator.num_processes == 1:
+        return stop()
+    asked = torch.tensor(float(stop()), device=accelerator.device)
+    return bool(accelerator.reduce(asked) > 0)
+
+
+def read_latents(config: Config, run: Path) -> tuple[Latents, Latents]:
+    """Latents to train on, and of held-out people to measure with."""
+    names = config.data.train, config.data.held_out
+    train, held_out = ([target for _, target in latent_folders(run, n)] for n in names)
+    return data.load_latents(train), data.load_latents(held_out, training=False)
+
+
+def make_optimizer(model: text.Captioned, own: Stage) -> torch.optim.Optimizer:
+    """AdamW; learned token rows have a rate of their own and no decay."""
+    groups: list[dict[str, Any]] = [{"params": list(model.net.parameters()), "share": 1.0}]
+    model.words.requires_grad_(bool(own.words_lr))
+    if own.words_lr:
+        rows, share = list(model.words.parameters()), own.words_lr / own.lr
+        groups.append({"params": rows, "share": share, "weight_decay": 0.0})
+    betas = (0.9, own.beta2)
+    return torch.optim.AdamW(groups, own.lr, betas, weight_decay=own.weight_decay)
+
+
+def loss_of(predicted: Tensor, batch: Batch, own: Stage) -> Tensor:
+    """The weighted loss of a batch."""
+    error = diffusion.squared_error(predicted, batch.noise, batch.heads, own.head_weight)
+    return (diffusion.loss_weight(batch.t, own.snr) * error).mean()
+
+
+def inputs_of(batch: Batch) -> dict[str, Tensor]:
+    """What every network is given of a batch; see `Captioned`."""
+    x = diffusion.add_noise(batch.latents, batch.noise, batch.t)
+    return {"x": x, "t": batch.t.float(), "tokens": batch.tokens}
+
+
+def update(
+    model: nn.Module, average: nn.Module, optimizer: Any, own: Stage, step: int, accelerator: Any
+) -> None:
+    """Clip, step the optimiser at this step's rate, and let the average follow."""
+    accelerator.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], own.clip)
+    rate = learning_rate(step, own.steps, own.lr, own.lr_end, own.warmup)
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["share"]
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    follow(average, accelerator.unwrap_model(model), step, own.ema)
+
+
+def resume(folder: Path, model: nn.Module, average: nn.Module, optimizer: Any, device: Any) -> int:
+    """Load the latest checkpoint of a stage; the number of steps that it has done, or 0."""
+    state = checkpoint.load_state(folder, str(device))
+    if state is None:
+        return 0
+    model.load_state_dict(state["model"])
+    average.load_state_dict(state["average"])
+    optimizer.load_state_dict(state["optimizer"])
+    return state["step"]
+
+
+def save(
+    folder: Path, step: int, model: nn.Module, average: nn.Module, optimizer: Any, every: int
+) -> None:
+    """Write a checkpoint of a stage."""
+    state = {"step": step, "model": model.state_dict(), "average": average.state_dict()}
+    state["optimizer"] = optimizer.state_dict()
+    checkpoint.save_state(folder, step, state, every)
+
+
+def export_words(path: Path, words: text.Words) -> None:
+    """Write the learned token rows alone, in fp16: all that differs from the seeded tables."""
+    tensors = {"ids": words.ids, "rows": words.rows.detach().half()}
+    checkpoint.write_tensors(path, tensors, {})
+
+
+def load_words(path: Path) -> text.Words:
+    """The words of an exported file."""
+    from safetensors.torch import load_file
+
+    tensors = load_file(path)
+    words = text.Words(tensors["ids"].tolist())
+    words.rows.data.copy_(tensors["rows"].float())
+    return words
+
+
+def held_out_photos(latents: Latents, each: int = 1) -> np.ndarray:
+    """Indices of the first photos of some held-out people, person by person."""
+    people = list(latents.photos_of().values())
+    step = max(1, len(people) * each // MEASURED)
+    return np.concatenate([photos[:each] for photos in people[::step]])[:MEASURED]
+
+
+@torch.no_grad()
+def held_out_loss(
+    predict: Callable[[dict[str, Tensor], Tensor], Tensor],
+    latents: Latents,
+    photos: Sequence[int] | np.ndarray,
+    device: Any,
+) -> tuple[list[float], list[float]]:
+    """Mean squared error of the noise of some photos at each of MEASURED_TIMES: all, and in heads.
+
+    predict: of inputs (see `inputs_of`) and the regions (B, 1, h, h). Always the same noise.
+    """
+    chosen = torch.as_tensor(np.asarray(photos))
+    clean = latents.targets[chosen].float().to(device)
+    region = latents.regions[chosen].float().to(device)
+    heads = latents.heads[chosen].float().to(device) / 255
+    tokens = latents.tokens[chosen, 0].long().to(device)
+    whole, inside = [], []
+    for time in MEASURED_TIMES:
+        noise = torch.randn(clean.shape, generator=torch_random_of(time)).to(device)
+        t = torch.full((len(clean),), time, device=device)
+        inputs = {"x": diffusion.add_noise(clean, noise, t), "t": t.float(), "tokens": tokens}
+        error = (predict(inputs, region).float() - noise).square()
+        whole.append(float(error.mean()))
+        inside.append(float((error * heads).sum() / (heads.sum() * error.shape[1])))
+    return whole, inside

@@ -1,0 +1,135 @@
+"""An open text encoder in CLIP-L's format: token + position, then a LayerNorm.
+
+ComfyUI's loader wants twelve layers; twelve of zeros add nothing to what passes through them. Rows
+of the words that captions use are learned; all others are noise from a seed, so that words which
+the model never saw are strangers that it has learned to overlook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .checkpoint import write_tensors
+
+VOCABULARY, LENGTH, WIDTH, LAYERS = 49408, 77, 768, 12
+START, END = 49406, 49407
+SEED = 20240325
+TOKEN_STD, POSITION_STD = 0.02, 0.01
+LAST_WORD = 49405
+
+
+class Words(nn.Module):
+    """Contexts of captions; `ids` are the tokens whose rows are learned, sorted."""
+
+    ids: Tensor
+    table: Tensor
+    positions: Tensor
+
+    def __init__(self, ids: Sequence[int]) -> None:
+        super().__init__()
+        table, positions = seeded_tables()
+        chosen = torch.tensor(sorted({*ids, START, END}))
+        self.rows = nn.Parameter(table[chosen].clone())
+        self.register_buffer("ids", chosen)
+        self.register_buffer("table", table, persistent=False)
+        self.register_buffer("positions", positions, persistent=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Contexts (B, 77, 768) of tokens (B, 77), from tables as fp16 keeps them."""
+        place = torch.searchsorted(self.ids, tokens.contiguous()).clamp(max=len(self.ids) - 1)
+        known = (self.ids[place] == tokens).unsqueeze(-1)
+        # Rounded for the sum, as if not for the gradient.
+        rows = self.rows + (self.rows.half().float() - self.rows).detach()
+        token = torch.where(known, rows[place], self.table[tokens])
+        return F.layer_norm(token + self.positions, (WIDTH,))
+
+
+@cache
+def seeded_tables() -> tuple[Tensor, Tensor]:
+    """Token rows (49408, 768) and position rows (77, 768), as fp16 keeps them."""
+    random = torch.Generator().manual_seed(SEED)
+    table = torch.randn(VOCABULARY, WIDTH, generator=random) * TOKEN_STD
+    positions = torch.randn(LENGTH, WIDTH, generator=random) * POSITION_STD
+    return table.half().float(), positions.half().float()
+
+
+@cache
+def _tokenizer() -> Any:
+    from comfy.sd1_clip import SDTokenizer
+
+    return SDTokenizer()
+
+
+def tokenize(caption: str) -> list[int]:
+    """The 77 tokens that ComfyUI makes of a caption; call `host.enter` before."""
+    batches = _tokenizer().tokenize_with_weights(caption)
+    return [int(token) for token, _ in batches[0]]
+
+
+def with_strangers(tokens: np.ndarray, random: np.random.Generator, chance: float) -> np.ndarray:
+    """Tokens (77,) with one to three words put in that no caption has, with this chance."""
+    if random.random() >= chance:
+        return tokens
+    end = int(np.argmax(tokens == END))
+    words = list(tokens[1:end])
+    for _ in range(int(random.integers(1, 4))):
+        words.insert(int(random.integers(len(words) + 1)), int(random.integers(LAST_WORD)))
+    words = words[: LENGTH - 2]
+    return np.array([START, *words, *[END] * (LENGTH - 1 - len(words))], tokens.dtype)
+
+
+def write_encoder(path: Path, words: Words) -> None:
+    """Write the encoder as a file that ComfyUI's CLIPLoader reads (246 MB)."""
+    table, positions = seeded_tables()
+    table = table.clone()
+    table[words.ids] = words.rows.detach().cpu()
+    top = "text_model"
+    tensors = {
+        f"{top}.embeddings.token_embedding.weight": table,
+        f"{top}.embeddings.position_embedding.weight": positions,
+        **{f"{top}.final_layer_norm.{n}": t for n, t in _norm().items()},
+        "text_projection.weight": torch.zeros(WIDTH, WIDTH),
+    }
+    for index in range(LAYERS):
+        layer = f"{top}.encoder.layers.{index}"
+        for norm in ("layer_norm1", "layer_norm2"):
+            tensors |= {f"{layer}.{norm}.{name}": tensor for name, tensor in _norm().items()}
+        for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            tensors |= _zeros(f"{layer}.self_attn.{part}", WIDTH, WIDTH)
+        tensors |= _zeros(f"{layer}.mlp.fc1", 4 * WIDTH, WIDTH)
+        tensors |= _zeros(f"{layer}.mlp.fc2", WIDTH, 4 * WIDTH)
+    write_tensors(path, {name: tensor.half() for name, tensor in tensors.items()}, {})
+
+
+def _norm() -> dict[str, Tensor]:
+    return {"weight": torch.ones(WIDTH), "bias": torch.zeros(WIDTH)}
+
+
+def _zeros(name: str, into: int, of: int) -> dict[str, Tensor]:
+    return {f"{name}.weight": torch.zeros(into, of), f"{name}.bias": torch.zeros(into)}
+
+
+class Captioned(nn.Module):
+    """A diffusion network with the words of its captions: what a stage trains as one."""
+
+    def __init__(self, net: Any, words: Words) -> None:
+        super().__init__()
+        self.net: Any = net
+        self.words = words
+
+    def forward(self, x: Tensor, t: Tensor, tokens: Tensor, **rest: Any) -> Tensor:
+        """The predicted noise of x (B, 4, H, W) at t (B,) with captions (B, 77).
+
+        rest: as the network's `forward` takes it, and reference_tokens (1, 77).
+        """
+        if (reference_tokens := rest.pop("reference_tokens", None)) is not None:
+            rest["reference_context"] = self.words(reference_tokens)
+        return self.net(x, t, self.words(tokens), **rest)
