@@ -10,9 +10,12 @@ from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
 
+from .errors import one_line
+
 GAP = 8
 BAR, CAPTION = 38, 24
 BADGE = 24
+LONGEST = 400  # letters of a line
 CHOSEN = (86, 214, 128)
 OTHER = (165, 168, 176)
 WARN = (240, 176, 80)
@@ -33,6 +36,7 @@ def write(
     sheet: Image.Image, xy: tuple[float, float], text: str, colour: Colour = LIGHT, size: int = 16
 ) -> float:
     """Write a line with its top left at xy; its width in pixels."""
+    text = one_line(text, LONGEST)  # Pillow measures no line breaks, which names of files may have
     font, draw = _font(text, size), ImageDraw.Draw(sheet)
     draw.text(xy, text, fill=colour, font=font)
     return draw.textlength(text, font)
@@ -40,6 +44,7 @@ def write(
 
 def text_width(text: str, size: int = 16) -> int:
     """Width in pixels that `write` needs."""
+    text = one_line(text, LONGEST)
     font = _font(text, size)
     return round(ImageDraw.Draw(Image.new("L", (1, 1))).textlength(text, font))
 

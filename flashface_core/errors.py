@@ -5,6 +5,8 @@ ComfyUI names a pack's modules after its folder, so that a type would be a whole
 
 from __future__ import annotations
 
+import reprlib
+from pathlib import PurePath
 from typing import TypeVar
 
 Kind = TypeVar("Kind", bound=type[Exception])
@@ -14,3 +16,57 @@ def for_users(kind: Kind) -> Kind:
     """Class decorator: the error shows as FlashFace.NAME."""
     kind.__module__ = "FlashFace"
     return kind
+
+
+def one_line(text: object, longest: int = 160) -> str:
+    """Words of somebody else in one line that any terminal and JSON can carry, cut where long.
+
+    Names of files may hold line breaks, and bytes that are no UTF-8.
+    """
+    try:
+        words = str(text)
+    except Exception as error:  # such as integers of more digits than Python writes
+        words = f"{type(text).__name__} ({type(error).__name__})"
+    words = " ".join(words[: 4 * longest].split())
+    words = words.encode("utf-8", "backslashreplace").decode("utf-8")
+    words = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in words)
+    return words if len(words) <= longest else words[: longest - 3] + "..."
+
+
+class _Brief(reprlib.Repr):
+    """Python's own short forms, but of anything: some values cannot be written at all."""
+
+    def repr1(self, x: object, level: int) -> str:
+        try:
+            return super().repr1(x, level)
+        except Exception as error:
+            return f"<{type(x).__name__}, {type(error).__name__}>"
+
+
+_BRIEF = _Brief()
+_BRIEF.maxstring = _BRIEF.maxother = 120
+_BRIEF.maxlong = 60
+_BRIEF.maxlevel = 3
+
+
+def shown(value: object, longest: int = 140) -> str:
+    """What was given, as code would write it, short enough for a message."""
+    return one_line(_BRIEF.repr(value), longest)
+
+
+def file_name(path: PurePath) -> str:
+    """The name of a file in a message, without its folders: those are nobody else's business."""
+    return one_line(path.name, 120)
+
+
+def reason(error: BaseException, path: PurePath | None = None) -> str:
+    """Why something failed, in one line, without the folders of the file that it is about."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    text = lines[0] if lines else type(error).__name__
+    if isinstance(error, LookupError):  # its text is a bare key
+        text = f"{type(error).__name__}: {text}"
+    if path is not None:
+        for whole in (str(path), repr(str(path))[1:-1]):
+            text = text.replace(whole, path.name)
+    return one_line(text)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from ..files.weights import CheckpointError, Shape, Source, open_source
+from ..errors import file_name, one_line, shown
+from ..files.weights import CheckpointError, Shape, Source, cast_weight, check_weight, open_source
 
 MSID, MAPPING = "msid", "mapping"
 TITLES = {MSID: "the identity encoder (msid)", MAPPING: "the mapping network (mapping)"}
@@ -32,18 +33,10 @@ class WeightFile:
         """
         found = {}
         for name, tensor in self.file.load(list(self.shapes)).items():
-            if not tensor.is_floating_point() or not torch.isfinite(tensor.float()).all():
-                raise CheckpointError(
-                    f"{self.file.path.name} is damaged: its weight {name!r} has values that are "
-                    "not finite numbers. Download it again."
-                )
-            cast = tensor.to(dtype or _stored(tensor.dtype), copy=True)
-            if not torch.isfinite(cast.float()).all():
-                raise CheckpointError(
-                    f"Weight {name!r} of {self.file.path.name} has values too large for {dtype}. "
-                    "Choose bf16 or fp32."
-                )
-            found[name] = cast
+            check_weight(self.file.path, name, tensor)
+            cast = cast_weight(self.file.path, name, tensor, dtype or _stored(tensor.dtype))
+            # its own: what is memory-mapped would fail when the file changes
+            found[name] = cast.clone() if cast is tensor else cast
         return found
 
 
@@ -55,7 +48,7 @@ def open_weights(path: str | Path, kind: str) -> WeightFile:
     file = open_source(Path(path))
     _check_kind(file, kind)
     expected = expected_shapes(kind)
-    name = file.path.name
+    name = file_name(file.path)
     missing = [key for key in expected if key not in file.shapes]
     if missing:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
@@ -77,8 +70,8 @@ def open_weights(path: str | Path, kind: str) -> WeightFile:
     ]
     if unknown:
         raise CheckpointError(
-            f"{name} is of another network: it has a weight {unknown[0]!r}, which {TITLES[kind]} "
-            "of Face2Diffusion has not. Choose the file that the authors released."
+            f"{name} is of another network: it has a weight {shown(unknown[0])}, which "
+            f"{TITLES[kind]} of Face2Diffusion has not. Choose the file that the authors released."
         )
     return WeightFile(kind, file, expected)
 
@@ -93,13 +86,15 @@ def _check_kind(file: Source, kind: str) -> None:
     other = MAPPING if kind == MSID else MSID
     if PROBES[other] in file.shapes and PROBES[kind] not in file.shapes:
         raise CheckpointError(
-            f"{file.path.name} is {TITLES[other]}, but {TITLES[kind]} is needed here. Swap the two "
-            "files."
+            f"{file_name(file.path)} is {TITLES[other]}, but {TITLES[kind]} is needed here. Swap "
+            "the two files."
         )
     if not any(key.split(".")[0] in _TOPS[kind] for key in file.shapes):
-        some = ", ".join(sorted(file.shapes)[:3]) or "no weights at all"
+        some = (
+            ", ".join(one_line(key, 100) for key in sorted(file.shapes)[:3]) or "no weights at all"
+        )
         raise CheckpointError(
-            f"{file.path.name} is not {TITLES[kind]} of Face2Diffusion, which has "
+            f"{file_name(file.path)} is not {TITLES[kind]} of Face2Diffusion, which has "
             f"{PROBES[kind]!r}; this file has {some}. Choose {kind}.pt of the authors' release, or "
             "a .safetensors file made from it."
         )

@@ -17,6 +17,8 @@ import comfy.supported_models
 import torch
 from comfy.model_patcher import ModelPatcher
 
+from ..errors import file_name
+from ..files.weights import CheckpointError, cast_weight
 from ..loaded import LoadedModel, file_stamp
 from .attention import ReferenceAttention
 from .checkpoint import Checkpoint, open_checkpoint
@@ -24,6 +26,7 @@ from .checkpoint.layout import Sizes, reference_blocks
 from .referencenet import cut_tail, in_tail
 
 GROUP_NORM_EPS = 1e-6
+NORM_GROUPS = 32
 SHARED_WITH_UNET = ("time_embed.", "middle_block.")
 """The released code never switches these two for the reference pass: it runs the main UNet's."""
 
@@ -81,6 +84,11 @@ def load_flashface(
     Raises CheckpointError for a file that is no FlashFace checkpoint.
     """
     checkpoint = open_checkpoint(path)
+    if checkpoint.sizes.width % NORM_GROUPS:
+        raise CheckpointError(
+            f"{file_name(checkpoint.file.path)} is {checkpoint.sizes.width} channels wide, but "
+            f"SD1.5's networks are a multiple of {NORM_GROUPS}. Choose another file."
+        )
     parts = {name: kind(checkpoint, dtype) for name, kind in PARTS.items()}
     _fill(checkpoint, list(parts.values()))
     unet, referencenet, adapter = (part.patcher(path) for part in parts.values())
@@ -197,7 +205,9 @@ def _fill(checkpoint: Checkpoint, parts: list[_Part]) -> None:
             local = part.local_name(name)
             if local is not None:
                 if part.dtype not in cast:
-                    cast[part.dtype] = tensor.to(part.offload_device, part.dtype)
+                    cast[part.dtype] = cast_weight(
+                        checkpoint.file.path, name, tensor, part.dtype, part.offload_device
+                    )
                 part.weights[local] = cast[part.dtype]
 
 

@@ -31,12 +31,12 @@ def folder(comfyui_base: Path, tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def refused(pack, run_node, folder) -> Callable[[str], str]:
+def refused(pack, run_node, folder) -> Callable[..., str]:
     """`refused(name)`: what the loader says of a file in `folder`."""
 
-    def load(name: str) -> str:
+    def load(name: str, dtype: str = "default") -> str:
         with pytest.raises(ValueError) as caught:
-            run_node(pack["FlashFaceModelLoader"], model_name=name, weight_dtype="default")
+            run_node(pack["FlashFaceModelLoader"], model_name=name, weight_dtype=dtype)
         assert type(caught.value).__name__ == "CheckpointError"
         return str(caught.value)
 
@@ -182,6 +182,25 @@ def test_nan_and_infinite_weights(value, folder, refused):
     assert refused("a.safetensors") == (
         "a.safetensors is damaged: its weight 'ori_decoder.3.0.layer1.2.weight' has NaN or "
         "infinite values. Download it again, or convert it again from the original."
+    )
+
+
+def test_weights_that_the_chosen_dtype_cannot_hold(folder, refused):
+    weights = official_tensors(width=32)
+    weights["ori_decoder.3.0.layer1.2.weight"][1, 2, 0, 1] = -1e6
+    save_file(weights, folder / "a.safetensors")
+    for dtype, kind in (("fp16", "float16"), ("fp8_e4m3fn", "float8_e4m3fn")):
+        assert refused("a.safetensors", dtype) == (
+            "Weight 'unet.output_blocks.3.0.in_layers.2.weight' of a.safetensors has values too "
+            f"large for {kind} (up to 1e+06). Choose bf16 or fp32."
+        )
+
+
+def test_a_network_narrower_than_its_norms(folder, refused):
+    save_file(OFFICIAL, folder / "a.safetensors")
+    assert refused("a.safetensors") == (
+        "a.safetensors is 8 channels wide, but SD1.5's networks are a multiple of 32. Choose "
+        "another file."
     )
 
 

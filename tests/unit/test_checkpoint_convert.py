@@ -128,8 +128,8 @@ def test_weights_too_large_for_fp16_are_refused(tmp_path):
     tensors["head.2.bias"][1] = 70_000.0
     save_file(tensors, tmp_path / "large.safetensors")
     words = (
-        "Weight 'unet.out.2.bias' of large.safetensors has values too large for torch.float16. "
-        "Convert with --dtype bf16 or fp32."
+        "Weight 'unet.out.2.bias' of large.safetensors has values too large for float16 (up to "
+        "7e+04). Choose bf16 or fp32."
     )
     with pytest.raises(CheckpointError, match=f"^{re.escape(words)}$"):
         convert(tmp_path / "large.safetensors", tmp_path / "a.safetensors", torch.float16)

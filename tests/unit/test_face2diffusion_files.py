@@ -120,10 +120,10 @@ def test_code_in_a_file_does_not_run(written, capsys):
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_values_that_are_no_numbers_are_refused(value, written):
     entries = blank(MAPPING) | {"null_exp": torch.full((64,), value)}
-    with pytest.raises(CheckpointError, match="weight 'null_exp' has values that are not finite"):
+    with pytest.raises(CheckpointError, match="weight 'null_exp' has NaN or infinite"):
         open_weights(written(entries), MAPPING).tensors(None)
     entries = blank(MAPPING) | {"null_exp": torch.full((64,), 1e9)}
-    with pytest.raises(CheckpointError, match=r"'null_exp' .* too large for torch.float16"):
+    with pytest.raises(CheckpointError, match=r"'null_exp' .* too large for float16"):
         open_weights(written(entries), MAPPING).tensors(torch.float16)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from ...files.weights import CheckpointError
+from ...files.weights import CheckpointError, cast_weight
 from .reader import FORMAT_KEY, FORMAT_VERSION, open_checkpoint
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
@@ -45,12 +45,7 @@ def _cast_all(checkpoint, dtype: torch.dtype, numbers: int) -> dict[str, torch.T
     tensors = {}
     with tqdm(total=numbers, unit=" weights", unit_scale=True, desc="converting") as bar:
         for name, tensor in checkpoint.tensors():
-            cast = tensor.to(dtype)
-            if not torch.isfinite(cast.sum(dtype=torch.float32)):
-                raise CheckpointError(
-                    f"Weight {name!r} of {checkpoint.file.path.name} has values too large for "
-                    f"{dtype}. Convert with --dtype bf16 or fp32."
-                )
+            cast = cast_weight(checkpoint.file.path, name, tensor, dtype)
             tensors[name] = cast.contiguous()
             bar.update(tensor.numel())
     return tensors

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from ...files.weights import CheckpointError, Shape, Source, open_source
+from ...errors import file_name, one_line, shown
+from ...files.weights import CheckpointError, Shape, Source, check_weight, open_source
 from .keys import FIRST_CONV, MASK_CONV, OFFICIAL_FIRST_CONV, from_official
 from .layout import Sizes, expected_shapes
 
@@ -35,7 +36,7 @@ class Checkpoint:
 
         The first convolution comes without its mask channel, which comes as `mask_conv.weight`.
         Memory-mapped: drop a tensor, or cast it, before asking for many more.
-        Raises CheckpointError where a tensor has NaN or infinite values.
+        Raises CheckpointError where a tensor is no floats, or has NaN or infinite values.
         """
         wanted = [name for name in self.shapes if name.startswith(prefixes)]
         for group in self._groups(wanted):
@@ -46,7 +47,7 @@ class Checkpoint:
                     channels = self.sizes.channels
                     tensor = tensor[:, channels:] if name == MASK_CONV else tensor[:, :channels]
                     tensor = tensor.contiguous()
-                self._check_finite(name, tensor)
+                check_weight(self.file.path, self.sources[name], tensor)
                 yield name, tensor
             del loaded
 
@@ -66,14 +67,6 @@ class Checkpoint:
                 group, size = [], 0
         if group:
             yield group
-
-    def _check_finite(self, name: str, tensor: torch.Tensor) -> None:
-        # One number instead of a mask: NaN and infinity survive a sum.
-        if not torch.isfinite(tensor.sum(dtype=torch.float32)):
-            raise CheckpointError(
-                f"{self.file.path.name} is damaged: its weight {self.sources[name]!r} has NaN or "
-                "infinite values. Download it again, or convert it again from the original."
-            )
 
 
 def open_checkpoint(path: str | Path) -> Checkpoint:
@@ -113,9 +106,9 @@ def _our_names(file: Source) -> dict[str, str]:
     if FIRST_CONV in file.shapes and MASK_CONV in file.shapes:
         _check_version(file)
         return {name: name for name in file.shapes}
-    some = ", ".join(sorted(file.shapes)[:3]) or "no weights at all"
+    some = ", ".join(one_line(name, 100) for name in sorted(file.shapes)[:3]) or "no weights at all"
     raise CheckpointError(
-        f"{file.path.name} is not a FlashFace checkpoint: a FlashFace checkpoint has "
+        f"{file_name(file.path)} is not a FlashFace checkpoint: a FlashFace checkpoint has "
         f"{OFFICIAL_FIRST_CONV!r} (official) or {MASK_CONV!r} (compact), this file has {some}. "
         "Choose flashface.ckpt, flashface.safetensors or a file converted from them."
     )
@@ -125,9 +118,9 @@ def _check_version(file: Source) -> None:
     version = getattr(file, "metadata", {}).get(FORMAT_KEY, FORMAT_VERSION)
     if version != FORMAT_VERSION:
         raise CheckpointError(
-            f"{file.path.name} is a compact FlashFace file of format {version}; this version of "
-            f"the pack reads format {FORMAT_VERSION}. Update the pack, or convert the original "
-            "again."
+            f"{file_name(file.path)} is a compact FlashFace file of format "
+            f"{one_line(version, 20)}; this version of the pack reads format {FORMAT_VERSION}. "
+            "Update the pack, or convert the original again."
         )
 
 
@@ -137,8 +130,8 @@ def _check_ranks(file: Source, shapes: dict[str, Shape], sources: dict[str, str]
         shape = shapes.get(name, (1, 1, 1, 1))
         if len(shape) < 2 or 0 in shape:
             raise CheckpointError(
-                f"{file.path.name} is not a FlashFace checkpoint for SD1.5: weight "
-                f"{sources[name]!r} has shape {list(shape)}. Choose another file."
+                f"{file_name(file.path)} is not a FlashFace checkpoint for SD1.5: weight "
+                f"{shown(sources[name])} has shape {list(shape)}. Choose another file."
             )
 
 
@@ -160,8 +153,8 @@ def _check_complete(
     for name, shape in expected.items():
         if shapes[name] != shape:
             raise CheckpointError(
-                f"{file.path.name} is not a FlashFace checkpoint for SD1.5: weight "
-                f"{sources[name]!r} has shape {list(shapes[name])}, expected {list(shape)}. "
+                f"{file_name(file.path)} is not a FlashFace checkpoint for SD1.5: weight "
+                f"{shown(sources[name])} has shape {list(shapes[name])}, expected {list(shape)}. "
                 "Choose another file."
             )
 
@@ -169,6 +162,6 @@ def _check_complete(
 def _missing(file: Source, names: list[str]) -> CheckpointError:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return CheckpointError(
-        f"{file.path.name} is incomplete: it lacks {', '.join(names[:3])}{more}. "
+        f"{file_name(file.path)} is incomplete: it lacks {', '.join(names[:3])}{more}. "
         "Download it again, or convert it again from the original."
     )
