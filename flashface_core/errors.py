@@ -67,6 +67,7 @@ def reason(error: BaseException, path: PurePath | None = None) -> str:
     if isinstance(error, LookupError):  # its text is a bare key
         text = f"{type(error).__name__}: {text}"
     if path is not None:
-        for whole in (str(path), repr(str(path))[1:-1]):
-            text = text.replace(whole, path.name)
+        folder = str(path)[: -len(path.name)]
+        for whole in (folder, repr(folder)[1:-1]):
+            text = text.replace(whole, "") if whole else text
     return one_line(text)

@@ -8,9 +8,17 @@ from dataclasses import dataclass, field
 
 import torch
 
+from ..errors import for_users, shown
 from ..faces.align import network_input
 from .model import Face2DiffusionModel
 from .networks import EXPRESSION
+
+LARGEST = 1e30  # of numbers that are typed
+
+
+@for_users
+class NotFiniteError(ValueError):
+    """The networks answered with NaN or infinite values; the text says what to do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +65,11 @@ def make_identity(
     Raises ValueError for weights or an expression that do not fit.
     """
     vectors = model.vectors(network_input(crops))
+    if not torch.isfinite(vectors).all():
+        raise NotFiniteError(
+            "Face2Diffusion's encoder gives vectors that are not finite numbers for these faces. "
+            "Load the model with weight_dtype fp32, or download its files again."
+        )
     shares = _shares(weights, len(crops))
     mean = (vectors.double() * shares[:, None]).sum(0).float()
     likeness = torch.cosine_similarity(vectors, mean[None]).tolist() if len(crops) > 1 else [1.0]
@@ -83,7 +96,7 @@ def blend(one: Identity, two: Identity, factor: float) -> Identity:
     gives to the mix is the neutral one. Raises ValueError for identities of different models.
     """
     if not 0 <= factor <= 1:
-        raise ValueError(f"factor has to be between 0 and 1, got {factor}.")
+        raise ValueError(f"factor has to be between 0 and 1, got {shown(factor)}.")
     if one.model.fingerprint != two.model.fingerprint:
         raise ValueError(
             f"These identities were made with different models ({one.model.name}; "
@@ -103,16 +116,20 @@ def blend(one: Identity, two: Identity, factor: float) -> Identity:
 
 
 def parse_numbers(text: str, what: str) -> list[float]:
-    """Numbers separated by commas, blanks or line breaks; raises ValueError naming `what`."""
+    """Numbers separated by commas, blanks or line breaks; raises ValueError naming `what`.
+
+    Also for numbers beyond `LARGEST`, whose sums and float32 copies would be infinite.
+    """
     found = []
     for word in text.replace(",", " ").replace(";", " ").split():
         try:
             number = float(word)
         except ValueError:
             number = math.nan
-        if not math.isfinite(number):
+        if not abs(number) <= LARGEST:  # NaN is not
             raise ValueError(
-                f"{what} should be numbers separated by commas, such as 1, 0.5; got {word[:30]!r}."
+                f"{what} should be numbers separated by commas, such as 1, 0.5; got "
+                f"{shown(word, 40)}."
             )
         found.append(number)
     return found
@@ -142,8 +159,8 @@ def _shares(weights: Sequence[float], count: int) -> torch.Tensor:
         )
     if min(weights) < 0 or sum(weights) <= 0:
         raise ValueError(
-            f"weights should not be negative, and not all 0, got {list(weights)}. Leave out a "
-            "photo with the weight 0."
+            f"weights should not be negative, and not all 0, got {shown(list(weights))}. Leave out "
+            "a photo with the weight 0."
         )
     return torch.tensor(weights, dtype=torch.float64) / sum(weights)
 
@@ -159,4 +176,9 @@ def _complete(
     used = expression is not None and strength > 0
     expression, strength = (expression, strength) if used else (None, 0.0)
     words = model.words(vector, expression, strength)
+    if not torch.isfinite(words).all():
+        raise NotFiniteError(
+            "Face2Diffusion gives words that are not finite numbers for this face. Load the model "
+            "with weight_dtype fp32, or download its files again."
+        )
     return Identity(model, vector, words, crops, likeness, expression, strength)

@@ -11,20 +11,31 @@ from pathlib import Path
 
 import torch
 
+from ..errors import one_line
 from ..faces.align import SIZE
-from ..files.saved import FACE2DIFFUSION_IDENTITY, open_person, save_person
-from .identity import Identity, restore_identity
+from ..files.saved import (
+    FACE2DIFFUSION_IDENTITY,
+    SavedFileError,
+    Tensors,
+    open_person,
+    save_person,
+    tensor_words,
+    within,
+)
+from .identity import Identity, NotFiniteError, restore_identity
 from .model import Face2DiffusionModel
 from .networks import EXPRESSION, VECTOR
 
 REQUIRED = ("vector", "crops", "likeness")
 OPTIONAL = ("expression", "expression_strength")
+LARGEST = {"crops": 255.0, "likeness": 1.001, "expression_strength": 1.0}
 
 
 def save_identity(identity: Identity, folder: str | Path, name: str) -> tuple[Path, bool]:
     """Write an identity into `folder`; its path, and whether a new file was made.
 
-    Raises SavedFileError; see `save_person`, also for names that are taken.
+    Raises SavedFileError for values that `load_identity` refuses; see `save_person`, also for
+    names that are taken.
     """
     tensors = {
         "vector": identity.vector,
@@ -35,6 +46,12 @@ def save_identity(identity: Identity, folder: str | Path, name: str) -> tuple[Pa
         tensors["expression"] = identity.expression
         tensors["expression_strength"] = torch.tensor(
             identity.expression_strength, dtype=torch.float64
+        )
+    fault = _fault(tensors)
+    if fault:
+        raise SavedFileError(
+            f"This identity cannot be saved: {fault}, and Load Identity would refuse it. Encode "
+            "the face again."
         )
     return save_person(FACE2DIFFUSION_IDENTITY, tensors, folder, name)
 
@@ -49,21 +66,27 @@ def load_identity(path: str | Path, model: Face2DiffusionModel) -> Identity:
         names = set(file.keys())
         if not names.issuperset(REQUIRED) or not names.issubset(REQUIRED + OPTIONAL):
             raise FACE2DIFFUSION_IDENTITY.foreign(
-                path, f"its tensors are {', '.join(sorted(names))[:80]}"
+                path, f"its tensors are {one_line(', '.join(sorted(names)), 80)}"
             )
         parts = {name: file.get_tensor(name).clone() for name in names}
-    _check_parts(path, parts)
-    return restore_identity(
-        model,
-        parts["vector"],
-        parts["crops"],
-        tuple(parts["likeness"].tolist()),
-        parts.get("expression"),
-        float(parts.get("expression_strength", torch.zeros(()))),
-    )
+    fault = _fault(parts)
+    if fault:
+        raise FACE2DIFFUSION_IDENTITY.foreign(path, fault)
+    try:
+        return restore_identity(
+            model,
+            parts["vector"],
+            parts["crops"],
+            tuple(parts["likeness"].tolist()),
+            parts.get("expression"),
+            float(parts.get("expression_strength", torch.zeros(()))),
+        )
+    except NotFiniteError as error:
+        raise FACE2DIFFUSION_IDENTITY.foreign(path, one_line(error)) from error
 
 
-def _check_parts(path: Path, parts: dict[str, torch.Tensor]) -> None:
+def _fault(parts: Tensors) -> str:
+    """Why the parts are no identity's, "" where they are."""
     count = len(parts["crops"]) if parts["crops"].ndim else 0
     forms = {
         "vector": (torch.float32, (VECTOR,)),
@@ -72,14 +95,12 @@ def _check_parts(path: Path, parts: dict[str, torch.Tensor]) -> None:
         "expression": (torch.float32, (EXPRESSION,)),
         "expression_strength": (torch.float64, ()),
     }
-    if len(parts.keys() & set(OPTIONAL)) == 1 or not count:
-        raise FACE2DIFFUSION_IDENTITY.foreign(
-            path, "it has no crops" if not count else "half of its expression is gone"
-        )
+    if not count:
+        return "it has no crops"
+    if len(parts.keys() & set(OPTIONAL)) == 1:
+        return "half of its expression is gone"
     for name, tensor in parts.items():
         fits = (tensor.dtype, tuple(tensor.shape)) == forms[name]
-        if not fits or not torch.isfinite(tensor.double()).all():
-            form = f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
-            raise FACE2DIFFUSION_IDENTITY.foreign(
-                path, f"its {name!r} is {form} or has impossible values"
-            )
+        if not fits or not within(tensor, LARGEST.get(name, 1e30)):
+            return f"its {name!r} is {tensor_words(tensor)} or has impossible values"
+    return ""

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..errors import shown
+
 LARGEST = 1e9  # pixels; no picture is as large
 
 
@@ -102,7 +104,7 @@ def boxes_per_image(payload: Any, count: int) -> list[list[Box]]:
     if not isinstance(payload, list | tuple):
         raise ValueError(
             "bboxes should be a box {x, y, width, height}, a list of boxes, or one list of boxes "
-            f"per image; got {type(payload).__name__}."
+            f"per image; got {shown(payload)}."
         )
     if any(isinstance(entry, Mapping) for entry in payload) or not payload:
         frames = [payload] * count
@@ -137,7 +139,7 @@ def boxes_per_batch(payloads: Sequence[Any], counts: Sequence[int]) -> list[list
 
 def _boxes(frame: Any) -> list[Box]:
     if not isinstance(frame, list | tuple):
-        raise ValueError(f"A list of boxes per image was expected, got {type(frame).__name__}.")
+        raise ValueError(f"A list of boxes per image was expected, got {shown(frame)}.")
     boxes = [_box(entry) for entry in frame]
     return [box for box in boxes if box.width > 0 and box.height > 0]
 
@@ -145,19 +147,23 @@ def _boxes(frame: Any) -> list[Box]:
 def _box(entry: Any) -> Box:
     try:
         x, y, width, height = (float(entry[key]) for key in ("x", "y", "width", "height"))
-    except (TypeError, KeyError, ValueError, IndexError):
+    except OverflowError:  # integers of hundreds of digits
+        x = y = width = height = math.inf
+    except (TypeError, KeyError, ValueError, IndexError, AttributeError):
         raise ValueError(
-            f"A box should be {{x, y, width, height}} in pixels, got {entry!r}."
+            f"A box should be {{x, y, width, height}} in pixels, got {shown(entry)}."
         ) from None
     if not all(abs(value) <= LARGEST for value in (x, y, width, height)):
-        raise ValueError(f"A box should hold finite numbers, got {entry!r}.")
+        raise ValueError(
+            f"A box should hold finite numbers of up to {LARGEST:g} pixels, got {shown(entry)}."
+        )
     return Box(x, y, x + width, y + height, _score(entry), cut=_cut(entry))
 
 
 def _score(entry: Mapping[str, Any]) -> float:
     try:
         score = float(entry["score"])
-    except (TypeError, KeyError, ValueError):
+    except (TypeError, KeyError, ValueError, OverflowError):
         return 1.0
     return min(max(score, 0.0), 1.0) if math.isfinite(score) else 1.0
 
@@ -168,5 +174,6 @@ def _cut(entry: Mapping[str, Any]) -> Cut | None:
         tilt = float(entry["crop"]["tilt"])
     except (TypeError, KeyError, ValueError, OverflowError):
         return None
-    known = width > 0 and height > 0 and math.isfinite(tilt)
+    possible = all(abs(value) <= LARGEST for value in (x, y, width, height))
+    known = possible and width > 0 and height > 0 and abs(tilt) <= 360  # NaN is not
     return Cut(x, y, width, height, tilt) if known else None

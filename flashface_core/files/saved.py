@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 
-from ..errors import for_users
+from ..errors import file_name, for_users, one_line, reason, shown
 
 SUFFIX = ".safetensors"
 NAME_BYTES = 180  # file systems allow 255, a counter and the suffix included
@@ -50,7 +50,8 @@ class Format:
     def foreign(self, path: Path, why: str) -> SavedFileError:
         """The error for a file that is something else."""
         return SavedFileError(
-            f"{path.name} is not a saved {self.title}: {why}. Choose a file that {self.node} made."
+            f"{file_name(path)} is not a saved {self.title}: {why}. Choose a file that {self.node} "
+            "made."
         )
 
 
@@ -76,13 +77,29 @@ def save_person(
     # people may share a tensor (one negative prompt); safetensors wants each to own its memory
     owned = {key: tensor.contiguous().clone() for key, tensor in tensors.items()}
     content = save(owned, {format.key: str(format.version)})
+    if len(content) > LARGEST_BYTES:
+        raise SavedFileError(
+            f"The {format.noun} cannot be saved: it has {len(content) / 1024**2:.0f} MB, and files "
+            f"of more than {LARGEST_BYTES / 1024**2:.0f} MB are not read. Use fewer faces."
+        )
     try:
         return write_without_overwriting(Path(folder), stem, content)
     except OSError as error:
         raise SavedFileError(
-            f"The {format.noun} could not be saved in {folder}: {error}. Check that the folder can "
+            f"The {format.noun} could not be saved in {one_line(folder, 400)}: {reason(error)}. "
+            "Check that the folder can "
             "be written and its disk has room."
         ) from error
+
+
+def within(tensor: torch.Tensor, largest: float) -> bool:
+    """Whether all numbers of a tensor are finite, and none is further from 0 than `largest`."""
+    return bool((tensor.double().abs() <= largest).all())
+
+
+def tensor_words(tensor: torch.Tensor) -> str:
+    """Its dtype and shape, such as float32 [4, 3]."""
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
 
 
 @contextlib.contextmanager
@@ -98,10 +115,12 @@ def open_person(format: Format, path: Path) -> Iterator[safe_open]:
         with safe_open(path, framework="pt", device="cpu") as file:
             _check_version(format, path, file.metadata() or {})
             yield file
-    except (OSError, SafetensorError, UnicodeError) as error:
+    except SavedFileError:
+        raise
+    except Exception as error:  # also dtypes that this torch has not
         raise SavedFileError(
-            f"{path.name} cannot be read: {error}. It is damaged, cut off, or no safetensors file; "
-            f"save the {format.noun} again, or choose another one."
+            f"{file_name(path)} cannot be read: {reason(error, path)}. It is damaged, cut "
+            f"off, or no safetensors file; save the {format.noun} again, or choose another one."
         ) from error
 
 
@@ -112,9 +131,9 @@ def _check_version(format: Format, path: Path, metadata: dict[str, str]) -> None
     version = metadata[format.key]
     if version != str(format.version):
         raise SavedFileError(
-            f"{path.name} is a saved {format.noun} of version {version[:20]!r}; this pack reads "
-            f"version {format.version}. Update the pack, or save the {format.noun} again with "
-            "this one."
+            f"{file_name(path)} is a saved {format.noun} of version {shown(version, 20)}; this "
+            f"pack reads version {format.version}. Update the pack, or save the {format.noun} "
+            "again with this one."
         )
 
 
@@ -128,22 +147,21 @@ def checked_name(name: str) -> str:
     if stem.lower().endswith(SUFFIX):
         stem = stem[: -len(SUFFIX)].rstrip()
     bad = sorted({c for c in stem if c in FORBIDDEN or not c.isprintable()})
-    reason = ""
+    why = ""
     if not stem.strip("."):
-        reason = "it is empty"
+        why = "it is empty"
     elif bad:
-        shown = " ".join(c if c.isprintable() else f"U+{ord(c):04X}" for c in bad)
-        reason = f"it contains {shown}, and folders are not possible here"
+        letters = " ".join(c if c.isprintable() else f"U+{ord(c):04X}" for c in bad[:10])
+        why = f"it contains {letters}, and folders are not possible here"
     elif stem[0] == "." or stem[-1] == ".":
-        reason = "it starts or ends with a dot"
+        why = "it starts or ends with a dot"
     elif RESERVED.fullmatch(stem.split(".")[0].rstrip()):
-        reason = "Windows keeps it for a device"
+        why = "Windows keeps it for a device"
     elif len(os.fsencode(stem)) > NAME_BYTES:
-        reason = f"it is too long ({len(os.fsencode(stem))} bytes, at most {NAME_BYTES})"
-    if reason:
-        shown = name if len(name) <= 60 else name[:60] + "..."
+        why = f"it is too long ({len(os.fsencode(stem))} bytes, at most {NAME_BYTES})"
+    if why:
         raise SavedFileError(
-            f"A file cannot be saved as {shown!r}: {reason}. Use a plain name such as 'anna'."
+            f"A file cannot be saved as {shown(name, 66)}: {why}. Use a plain name such as 'anna'."
         )
     return stem
 

@@ -3,7 +3,7 @@
 import math
 from dataclasses import replace
 
-from .reference import Reference
+from .reference import LARGEST_WEIGHT, Reference
 
 
 def combine_references(*parts: tuple[Reference, float]) -> Reference:
@@ -13,9 +13,13 @@ def combine_references(*parts: tuple[Reference, float]) -> Reference:
     person are shared with the result. Raises ValueError when nobody is left, for weights that are
     no finite numbers, or for text tokens of different widths.
     """
-    for _, weight in parts:
+    for reference, weight in parts:
         if not math.isfinite(weight):
             raise ValueError(f"A weight has to be a finite number, got {weight}.")
+        if any(abs(identity.weight * weight) > LARGEST_WEIGHT for identity in reference.identities):
+            raise ValueError(
+                f"The weights of these people multiply to more than {LARGEST_WEIGHT:g}. Lower them."
+            )
     identities = tuple(
         replace(identity, weight=identity.weight * weight)
         for reference, weight in parts

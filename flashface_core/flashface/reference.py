@@ -13,6 +13,7 @@ import torch
 from .features import FeatureCache
 
 THUMBNAIL = 96
+LARGEST_WEIGHT = 6e4  # of a person: what 16 bits can hold
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,12 +76,23 @@ def make_reference(
     latents: (N, 4, h, w), scaled; context: (B, T, C), of which the first entry counts.
     repeat_to: N < repeat_to crops weigh repeat_to / N each; more crops weigh 1 each.
     thumbnails: of the crops, from `make_thumbnails`.
-    Raises ValueError for latents or context of another rank.
+    Raises ValueError for latents or context of another rank, or that are not finite.
     """
     if latents.ndim != 4 or latents.shape[0] == 0:
         raise ValueError(f"Expected latents of shape (N, 4, h, w), got {list(latents.shape)}.")
     if context.ndim != 3:
         raise ValueError(f"Expected text tokens of shape (B, T, C), got {list(context.shape)}.")
+    if not torch.isfinite(latents).all():
+        raise ValueError(
+            "The VAE gives latents of these faces that are not finite numbers (NaN or infinite): "
+            "some VAEs overflow in fp16. Start ComfyUI with --bf16-vae or --fp32-vae, or connect "
+            "another SD1.5 VAE."
+        )
+    if not torch.isfinite(context[:1].float()).all():
+        raise ValueError(
+            "The negative CONDITIONING holds numbers that are not finite (NaN or infinite). "
+            "Encode the negative prompt again, with a text encoder in bf16 or fp32."
+        )
     count = latents.shape[0]
     log_weight = math.log(max(repeat_to, count) / count)
     identity = Identity(

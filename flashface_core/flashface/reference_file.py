@@ -11,18 +11,46 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from ..files.saved import FLASHFACE_REFERENCE, Tensors, open_person, save_person
-from .reference import Identity, Reference
+from ..files.saved import (
+    FLASHFACE_REFERENCE,
+    SavedFileError,
+    Tensors,
+    open_person,
+    save_person,
+    tensor_words,
+    within,
+)
+from .reference import LARGEST_WEIGHT, Identity, Reference
 
 PARTS = ("latents", "context", "log_weights", "weight", "thumbnails")
+# Beyond what any encoder gives, and within what 16 bits and the exponential function can hold.
+LARGEST: dict[str, float] = {
+    "latents": 6e4,
+    "context": 6e4,
+    "log_weights": 50.0,
+    "weight": LARGEST_WEIGHT,
+    "thumbnails": 255,
+}
+TEXT_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def save_reference(reference: Reference, folder: str | Path, name: str) -> tuple[Path, bool]:
     """Write a reference into `folder`; its path, and whether a new file was made.
 
-    Raises SavedFileError; see `save_person`, also for names that are taken.
+    Raises SavedFileError for values that `load_reference` refuses; see `save_person`, also for
+    names that are taken.
     """
-    return save_person(FLASHFACE_REFERENCE, _to_tensors(reference), folder, name)
+    tensors = _to_tensors(reference)
+    for i, identity in enumerate(reference.identities):
+        for part in PARTS:
+            tensor = tensors.get(f"{i}.{part}")
+            if tensor is not None and not _fits(part, tensor, len(identity.latents)):
+                raise SavedFileError(
+                    f"This reference cannot be saved: the {part} of person {i + 1} have impossible "
+                    f"values ({tensor_words(tensor)}), and Load Reference would refuse them. "
+                    "Encode it again, with a VAE in bf16 or fp32."
+                )
+    return save_person(FLASHFACE_REFERENCE, tensors, folder, name)
 
 
 def load_reference(path: str | Path) -> Reference:
@@ -71,9 +99,8 @@ def _identity(path: Path, number: int, file: safe_open) -> Identity:
     count = len(parts["latents"]) if parts["latents"].ndim else 0
     for part, tensor in parts.items():
         if not _fits(part, tensor, count):
-            form = f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
             raise FLASHFACE_REFERENCE.foreign(
-                path, f"its '{number}.{part}' is {form} or has impossible values"
+                path, f"its '{number}.{part}' is {tensor_words(tensor)} or has impossible values"
             )
     return Identity(
         latents=parts["latents"],
@@ -91,7 +118,7 @@ def _fits(part: str, tensor: torch.Tensor, count: int) -> bool:
     elif part == "latents":
         right = dtype == torch.float32 and len(shape) == 4 and shape[1] == 4
     elif part == "context":
-        right = dtype.is_floating_point and len(shape) == 3 and shape[0] == 1
+        right = dtype in TEXT_DTYPES and len(shape) == 3 and shape[0] == 1
     else:
         right = dtype == torch.float64 and shape == (() if part == "weight" else (count,))
-    return right and tensor.numel() > 0 and bool(torch.isfinite(tensor.double()).all())
+    return right and tensor.numel() > 0 and within(tensor, LARGEST[part])
