@@ -173,6 +173,8 @@ def _complete(
     expression: torch.Tensor | None,
     strength: float,
 ) -> Identity:
+    if not 0 <= strength <= 1:
+        raise ValueError(f"expression_strength has to be between 0 and 1, got {shown(strength)}.")
     used = expression is not None and strength > 0
     expression, strength = (expression, strength) if used else (None, 0.0)
     words = model.words(vector, expression, strength)

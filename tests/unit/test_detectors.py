@@ -221,7 +221,9 @@ def test_auto_passes_over_a_damaged_file_with_a_warning(
     damaged.write_bytes(b"no onnx at all")
     places = ModelFolders((str(tmp_path / "insightface"),), models.yunet)
     assert load_detector("auto", Settings(places)).name == "yunet"
-    assert [r.levelname for r in caplog.records] == ["WARNING"] and str(damaged) in caplog.text
+    assert [r.levelname for r in caplog.records] == ["WARNING"]
+    assert "buffalo_l/det_10g.onnx cannot be loaded" in caplog.text
+    assert str(tmp_path) not in caplog.text
 
 
 @pytest.mark.parametrize("content", [b"", b"no onnx", "half", "other"])
@@ -236,7 +238,8 @@ def test_a_corrupt_insightface_file_is_named(tmp_path: Path, content: Any) -> No
     with pytest.raises(DetectorUnavailable) as error:
         load_detector("insightface", Settings(folders(tmp_path)))
     text = str(error.value)
-    assert text.startswith(f"The face detector insightface cannot run. {path} ")
+    assert text.startswith("The face detector insightface cannot run. buffalo_l/det_10g.onnx ")
+    assert str(tmp_path) not in text
     assert text.endswith(" Works right now: lbp.")
 
 

@@ -16,8 +16,6 @@ from ..geometry import Fit, pad_to_square, square_fit
 from .base import Face
 
 SURE = 0.6  # the authors' threshold: from this score on no other frame is tried
-WEAKEST = 0.2
-NMS = 0.4
 SHARES = (1.0, 0.6, 0.3)  # of the frame that the picture fills
 
 Run = Callable[[Image.Image], list[Face]]

@@ -6,8 +6,10 @@ import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from ...errors import one_line, reason
 from .base import DetectorUnavailable
 from .files import ModelFile
+from .trial import try_file
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +30,14 @@ T = TypeVar("T")
 class OnnxModel:
     """A loaded model; `provider` says what it runs on."""
 
-    def __init__(self, file: ModelFile, task: str, provider: str = "auto"):
-        """Load it. task: insightface's "detection" or "recognition". Raises DetectorUnavailable."""
+    def __init__(self, file: ModelFile, task: str, provider: str = "auto", size: int = 112):
+        """Load it. task: insightface's "detection" or "recognition". size: of its pictures.
+
+        Raises DetectorUnavailable, whatever is wrong with the file.
+        """
         self.file, self.task = file, task
+        library()
+        _try(file, size)
         self._model, self.provider, note = _load(file, task, provider)
         log.info("Face %s: %s runs on %s%s. %s.", task, file, self.provider, note, LICENCE)
 
@@ -41,7 +48,8 @@ class OnnxModel:
         except Exception as error:
             if self.provider == "cpu":
                 raise DetectorUnavailable(
-                    f"{self.file.path} was loaded, but fails when it runs: {_short(error)}. "
+                    f"{one_line(self.file)} was loaded, but fails when it runs: "
+                    f"{_short(error, self.file)}. "
                     "Replace the file, or choose another detector."
                 ) from error
             log.warning(
@@ -77,19 +85,31 @@ def _load(file: ModelFile, task: str, provider: str) -> tuple[Any, str, str]:
         try:
             model = _session(zoo, file, name)
         except Exception as error:
-            failed = _short(error)
+            failed = _short(error, file)
             continue
         if getattr(model, "taskname", "") != task:
-            raise DetectorUnavailable(f"{file.path} is no face {task} model of insightface.")
+            raise DetectorUnavailable(f"{one_line(file)} is no face {task} model of insightface.")
         running = _label(model.session.get_providers()[0])
         if provider in ("auto", running):
             return model, running, f" ({failed})" if failed and running == "cpu" else ""
         offers = ", ".join(map(_label, available))
         return model, running, f", not on {provider} ({failed or f'onnxruntime offers {offers}'})"
     raise DetectorUnavailable(
-        f"{file.path} cannot be loaded: {failed}. The file is damaged or no ONNX model: get the "
-        f"pack again. ({LICENCE}.)"
+        f"{one_line(file)} cannot be loaded: {failed}. The file is damaged or no ONNX model: get "
+        f"the pack again. ({LICENCE}.)"
     )
+
+
+def _try(file: ModelFile, size: int) -> None:
+    import onnxruntime
+
+    try:
+        try_file(file.path, "onnx", size, f"onnxruntime {onnxruntime.__version__}")
+    except Exception as error:
+        raise DetectorUnavailable(
+            f"{one_line(file)} cannot be loaded: {reason(error, file.path)}. The file is damaged: "
+            f"get the pack again. ({LICENCE}.)"
+        ) from error
 
 
 def _session(zoo: Any, file: ModelFile, name: str) -> Any:
@@ -107,6 +127,5 @@ def _label(name: str) -> str:
     return next(known, name.removesuffix("ExecutionProvider"))
 
 
-def _short(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 160 else text[:157] + "..."
+def _short(error: Exception, file: ModelFile | None = None) -> str:
+    return reason(error, file.path if file else None)

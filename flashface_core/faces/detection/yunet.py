@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ...errors import file_name, reason
 from ..boxes import Box
 from .base import DetectorUnavailable, Face, Picture, as_pil
-from .frame import NMS, WEAKEST, detect_in_frames
-
-PER_CELL = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}  # numbers that the network gives
+from .frame import detect_in_frames
+from .native import open_yunet
+from .trial import try_file
 
 
 class YuNetDetector:
@@ -21,20 +22,16 @@ class YuNetDetector:
     name = "yunet"
 
     def __init__(self, path: Path, size: int = 640):
-        """Load it; raises DetectorUnavailable."""
+        """Load it; raises DetectorUnavailable, whatever is wrong with the file."""
         self.path, self.size = path, size
         self._cv2 = library()
         try:
+            try_file(path, "yunet", size, f"opencv {self._cv2.__version__}")
             # by content: OpenCV on Windows opens no path beyond ASCII
             content = np.frombuffer(path.read_bytes(), np.uint8)
-            _check_outputs(self._cv2, content, size)
-            self._net = self._cv2.FaceDetectorYN.create(
-                "onnx", content, np.empty(0, np.uint8), (size, size), WEAKEST, NMS, 5000
-            )
-        except (OSError, ValueError, self._cv2.error) as error:
+            self._net = open_yunet(self._cv2, content, size)
+        except Exception as error:
             raise _broken(path, error) from error
-        # Some builds of OpenCV 5 take no other size than the file's, and say so only now.
-        self._frame(Image.new("RGB", (size, size)))
 
     @property
     def tried(self) -> str:
@@ -47,28 +44,10 @@ class YuNetDetector:
     def _frame(self, frame: Image.Image) -> list[Face]:
         pixels = np.ascontiguousarray(np.asarray(frame)[:, :, ::-1])  # OpenCV wants BGR
         try:
-            self._net.setInputSize((self.size, self.size))
             _, rows = self._net.detect(pixels)
-        except self._cv2.error as error:
+            return [] if rows is None else [_face(row) for row in np.asarray(rows).tolist()]
+        except Exception as error:
             raise _broken(self.path, error) from error
-        return [] if rows is None else [_face(row) for row in np.asarray(rows).tolist()]
-
-
-def _check_outputs(cv2: Any, content: np.ndarray, size: int) -> None:
-    """Raise ValueError for a network whose outputs do not grow with its input.
-
-    FaceDetectorYN reads as many numbers as its input size asks for, beyond the end of outputs that
-    have fewer: nonsense, or the end of the process.
-    """
-    net = cv2.dnn.readNetFromONNX(content)
-    names = net.getUnconnectedOutLayersNames()
-    net.setInput(cv2.dnn.blobFromImage(np.zeros((size, size, 3), np.uint8)))
-    for name, output in zip(names, net.forward(names), strict=True):
-        kind, _, stride = name.partition("_")
-        if kind in PER_CELL and stride.isdigit():
-            expected = (size // int(stride)) ** 2 * PER_CELL[kind]
-            if output.size != expected:
-                raise ValueError(f"its output {name} does not fit {size} x {size}")
 
 
 def _face(row: list[float]) -> Face:
@@ -94,9 +73,8 @@ def library() -> Any:
 
 
 def _broken(path: Path, error: Exception) -> DetectorUnavailable:
-    text = " ".join(str(error).split())[:160]
     return DetectorUnavailable(
-        f"{path} cannot be used: {text}. The file is damaged or no YuNet model: get "
-        "face_detection_yunet_2023mar.onnx from OpenCV's model zoo again, or set detection_size "
-        "to 640."
+        f"{file_name(path)} cannot be used: {reason(error, path)}. The file is damaged or no YuNet "
+        "model: get face_detection_yunet_2023mar.onnx from OpenCV's model zoo again, or set "
+        "detection_size to 640."
     )

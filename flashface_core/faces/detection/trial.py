@@ -1,0 +1,154 @@
+"""A model file that was never opened before is opened first in a process of its own.
+
+What is remembered of it is a hash of its content, in memory and in the user's cache folder, so
+that each file is tried once on a machine. See `native` for what runs there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ...errors import file_name, one_line, reason
+
+log = logging.getLogger(__name__)
+
+SCRIPT = Path(__file__).with_name("native.py")
+VERSION = "1"  # of what a trial proves
+SECONDS = 120  # and one more for every MB
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
+)
+_known: dict[str, str] = {}
+"""Key -> what is wrong with a file, "" for nothing."""
+
+
+class TrialError(ValueError):
+    """A file that would end this process, or take its memory; the text says what it did."""
+
+
+def try_file(path: Path, kind: str, size: int, library: str) -> None:
+    """Open a model file in another process, if that was never done.
+
+    kind: "yunet" or "onnx". size: side of the pictures that it will see. library: name and version
+    of what opens it. Raises TrialError where the process ended, or went beyond its memory (not
+    limited on Windows and macOS) or time; OSError for a file that cannot be read.
+    """
+    status = path.stat()
+    digest = _digest(path, status.st_size, status.st_mtime_ns)
+    words = f"{VERSION} {kind} {size} {library} {sys.version_info[:2]} {digest}"
+    key = hashlib.sha256(words.encode()).hexdigest()
+    if key not in _known:
+        fault = None if key in _kept() else _try(path, kind, size, status.st_size)
+        if fault == "":
+            _keep(key)
+        _known[key] = fault or ""
+    if _known[key]:
+        raise TrialError(_known[key])
+
+
+def _try(path: Path, kind: str, size: int, length: int) -> str | None:
+    """What is wrong with the file, "" for nothing; None where it could not be tried."""
+    python = _python()
+    if python is None:
+        log.debug("No Python to try %s with.", file_name(path))
+        return None
+    request = {
+        "sys_path": sys.path,
+        "kind": kind,
+        "path": str(path),
+        "size": size,
+        # the file's activations at this size, and a few copies of its weights
+        "memory": (1 << 30) + 1024 * size**2 + 8 * length,
+    }
+    limit = SECONDS + length // 10**6
+    try:
+        done = subprocess.run(
+            [python, "-I", str(SCRIPT)],
+            input=json.dumps(request).encode(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **ONE_THREAD},
+            timeout=limit,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
+    except subprocess.TimeoutExpired:
+        return f"opening it takes more than {limit} seconds"
+    except OSError as error:
+        log.warning("%s was not tried before it is opened: %s", file_name(path), reason(error))
+        return None
+    return _verdict(path, done)
+
+
+def _verdict(path: Path, done: subprocess.CompletedProcess[bytes]) -> str | None:
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    except (ValueError, IndexError):
+        return f"it ends the process that opens it ({_ending(done.returncode)})"
+    if "untried" in answer:
+        log.warning(
+            "%s was not tried before it is opened: %s", file_name(path), one_line(answer["untried"])
+        )
+        return None
+    return str(answer.get("fault", ""))
+
+
+def _ending(code: int) -> str:
+    with contextlib.suppress(ValueError):
+        return signal.Signals(-code).name
+    return f"exit code {code}"
+
+
+def _python() -> str | None:
+    """This Python's program; None inside of another program, which would start instead."""
+    for program in (sys.executable, getattr(sys, "_base_executable", None)):
+        if program and "python" in os.path.basename(program).lower() and os.path.isfile(program):
+            return program
+    return None
+
+
+@lru_cache(maxsize=256)
+def _digest(path: Path, length: int, changed: int) -> str:
+    """SHA-256 of a file; length and changed: bytes and time in ns, which tell a new content."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
+
+
+def _store() -> Path:
+    """The file in the user's cache folder with a line for every file that was tried well."""
+    given = os.environ.get("FLASHFACE_CACHE")
+    if given:
+        return Path(given) / "tried_models.txt"
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
+    elif sys.platform == "darwin":
+        base = "~/Library/Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "comfyui-flashface" / "tried_models.txt"
+
+
+def _kept() -> set[str]:
+    try:
+        return set(_store().read_text(encoding="ascii").split())
+    except (OSError, ValueError, RuntimeError):  # also a user without a home
+        return set()
+
+
+def _keep(key: str) -> None:
+    with contextlib.suppress(OSError, RuntimeError):  # then it is tried again next time
+        _store().parent.mkdir(parents=True, exist_ok=True)
+        with _store().open("a", encoding="ascii") as file:
+            file.write(key + "\n")
