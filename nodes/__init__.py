@@ -21,6 +21,7 @@ from .flashface.region import FlashFaceRegion
 from .flashface.saved_references import FlashFaceLoadReference, FlashFaceSaveReference
 from .flashface.schedule import FlashFaceSchedule
 from .flashface.sigmas import FlashFaceSigmas
+from .given import checked
 
 NODES: list[type[io.ComfyNode]] = [
     FlashFaceModelLoader,
@@ -44,6 +45,7 @@ NODES: list[type[io.ComfyNode]] = [
     Face2DiffusionLoadIdentity,
     Face2DiffusionTextEncode,
 ]
+NODES = [checked(node) for node in NODES]
 
 
 class FlashFaceExtension(ComfyExtension):

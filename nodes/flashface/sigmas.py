@@ -42,6 +42,7 @@ class FlashFaceSigmas(io.ComfyNode):
         if denoise <= 0:
             return io.NodeOutput(torch.FloatTensor([]))
         sampling = model.get_model_object("model_sampling")
-        timesteps = trailing_timesteps(steps, int(steps / denoise))
+        # less is the same in float32, and at last more than any float
+        timesteps = trailing_timesteps(steps, int(steps / max(denoise, 1e-6)))
         sigmas = [float(sampling.sigma(torch.tensor(timestep))) for timestep in timesteps]
         return io.NodeOutput(torch.FloatTensor([*sigmas, 0.0]))

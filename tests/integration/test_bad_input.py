@@ -123,3 +123,20 @@ def test_a_picture_without_a_face(pack, run_node):
         )
     assert str(caught.value).startswith("Image 1 of 1 (128 x 96): no face found")
     assert "if_no_face" in str(caught.value)
+
+
+@pytest.mark.parametrize("denoise", [5e-324, 1e-300, 1e-7])
+def test_a_denoise_next_to_nothing_gives_sigmas(denoise, setting):
+    node = setting.pack["FlashFaceSigmas"]
+    (sigmas,) = setting.run_node(node, model=setting.model, steps=4, denoise=denoise)
+    assert torch.isfinite(sigmas).all() and sigmas[-1] == 0
+
+
+def test_a_vae_that_overflows_is_told_at_encode_reference(pack, run_node, standin_models):
+    nodes: Any = importlib.import_module("nodes")
+    vae = nodes.VAELoader().load_vae("vae_standin.safetensors")[0]
+    for parameter in vae.first_stage_model.parameters():
+        parameter.data.mul_(1e30)
+    given = {"faces": [torch.rand(2, 64, 64, 3)], "negative": [[[random(1, 77, 768, seed=1), {}]]]}
+    with pytest.raises(ValueError, match=r"^The VAE gives latents .* not finite .*--bf16-vae"):
+        run_node(pack["FlashFaceEncodeReference"], vae=[vae], repeat_to=[4], **given)
