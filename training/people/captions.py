@@ -37,7 +37,7 @@ HAIR = {
     "ponytail": "{} hair in a ponytail",
     "bun": "{} hair in a bun",
 }
-STARTS = ("photo of a ", "portrait of a ", "a ")
+STARTS = ("photo of ", "portrait of ", "")
 
 
 def age_class(years: float) -> str:
@@ -96,7 +96,12 @@ def captions(rng: np.random.Generator, look: Look, shot: Shot) -> list[str]:
     some = [f"{_who(rng, look)} with {', '.join([hair, *kept])}", scene[1], *last]
     few = [_who(rng, look), *_some_of(rng, [*extras, scene[rng.integers(2)]], 2)]
     texts = (full, some, few)
-    return [start + ", ".join(parts) for start, parts in zip(STARTS, texts, strict=True)]
+    return [_begun(start, ", ".join(parts)) for start, parts in zip(STARTS, texts, strict=True)]
+
+
+def _begun(start: str, text: str) -> str:
+    article = "an" if text[0] in "aeiou" else "a"
+    return f"{start}{article} {text}"
 
 
 def _who(rng: np.random.Generator, look: Look) -> str:

@@ -20,13 +20,13 @@ class Light:
 
 LIGHTS = {
     "daylight": Light((1.0, 0.98, 0.94), 0.56, 0.34),
-    "warm light": Light((1.15, 0.88, 0.60), 0.42, 0.16),
-    "cool light": Light((0.74, 0.92, 1.16), 0.46, 0.13),
+    "warm light": Light((1.10, 0.94, 0.76), 0.42, 0.16),
+    "cool light": Light((0.86, 0.97, 1.10), 0.46, 0.13),
     "side light": Light((1.30, 1.24, 1.16), 0.24, 0.12),
     "soft light": Light((0.50, 0.50, 0.49), 0.82, 0.19),
     "dark": Light((0.52, 0.49, 0.47), 0.15, 0.06),
 }
-SKY, WARM_SKY, GROUND = (0.80, 0.88, 1.0), (1.0, 0.8, 0.62), (0.55, 0.48, 0.42)
+SKY, WARM_SKY, GROUND = (0.84, 0.90, 1.0), (1.0, 0.86, 0.72), (0.55, 0.48, 0.42)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,23 @@ import numpy as np
 
 from . import hats
 from .accessories import Head, Part, earrings, glasses
-from .body import EYES_CENTRE, HEAD_CENTRE, MATERIALS, Body, body
-from .body import DARK_GLASS, FRAME, HAT, HAT_TRIM, LASHES, METAL, TEETH, TONGUE
+from .body import (
+    DARK_GLASS,
+    EYE_LEFT,
+    EYES_CENTRE,
+    FRAME,
+    HAT,
+    HAT_TRIM,
+    HEAD_CENTRE,
+    LASHES,
+    MATERIALS,
+    METAL,
+    SKIN,
+    TEETH,
+    TONGUE,
+    Body,
+    body,
+)
 from .formulas import colour
 from .garments import Garment, dressed, draw_garment
 from .hair import Hair, draw_hair
@@ -21,6 +36,7 @@ from .skin import paint_head
 from .strands import Scalp
 
 OCCLUSION_LIGHTS, OCCLUSION_SIZE = 20, 96
+HAIR_LAYERS = np.array([1.0, 0.0, 1.0])  # head, face, person: what hair counts as
 
 
 @dataclass(frozen=True)
@@ -53,6 +69,7 @@ class Look:
     triangle_uv: np.ndarray
     material: np.ndarray
     head_share: np.ndarray
+    layers: np.ndarray  # (t, 3) whether a triangle is of the head, the face, the person
     openness: np.ndarray  # (n,) ambient light that reaches a point
     texture: np.ndarray
     gloss: np.ndarray
@@ -143,6 +160,9 @@ def _assembled(
     faces = np.concatenate(triangles).astype(np.int32)
     more_uv = np.zeros((len(faces) - len(b.triangles), 3), np.int32)
     colours, shine = _materials(p, wear)
+    template = np.concatenate([b.template, np.zeros((added, 3))])
+    head_share = np.concatenate([b.head_share, np.ones(added)])
+    material = np.concatenate(material).astype(np.int32)
     return Look(
         person=p,
         years=years,
@@ -152,11 +172,12 @@ def _assembled(
         eyes=head.eyes,
         vertices=vertices,
         body_count=len(b.template),
-        template=np.concatenate([b.template, np.zeros((added, 3))]),
+        template=template,
         triangles=faces,
         triangle_uv=np.concatenate([b.triangle_uv, more_uv]),
-        material=np.concatenate(material).astype(np.int32),
-        head_share=np.concatenate([b.head_share, np.ones(added)]),
+        material=material,
+        head_share=head_share,
+        layers=_layers(template[faces].mean(1), head_share[faces].mean(1), material),
         openness=_openness(vertices, faces, head),
         texture=texture,
         gloss=gloss,
@@ -164,6 +185,14 @@ def _assembled(
         material_colours=colours,
         material_gloss=shine,
     )
+
+
+def _layers(middle: np.ndarray, head_share: np.ndarray, material: np.ndarray) -> np.ndarray:
+    x, y, z = middle.T
+    head = head_share > 0.6
+    face = head & (y > 6.05) & (y < 8.1) & (z > 0.3) & (np.abs(x) < 0.76) & (material == SKIN)
+    face |= (material >= EYE_LEFT) & (material <= LASHES)
+    return np.stack([head, face, np.ones_like(head)], 1).astype(np.float64)
 
 
 def _materials(p: Person, wear: Wear) -> tuple[np.ndarray, np.ndarray]:

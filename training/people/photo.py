@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from .background import draw_background
-from .body import EYE_LEFT, EYE_RIGHT, LEFT_EYE, RIGHT_EYE, SKIN, body
+from .body import LEFT_EYE, RIGHT_EYE, body
 from .landmarks import five_points, landmark_spots
 from .light import developed
-from .look import Look
+from .look import HAIR_LAYERS, Look
 from .marks import Mark, shown
 from .pose import Camera, HeadPose, Posed, camera, face_middle, head_pose, in_head_units, posed
-from .raster import draw_strands, draw_triangles, light_frame, normals, seen_from
+from .raster import averaged, covered, draw_strands, draw_triangles, light_frame, normals, seen_from
 from .shading import Colours, Lamp, Strands, Surface, shade
 from .shot import Shot
 from .strands import POINTS
@@ -57,9 +57,10 @@ def take_photo(look: Look, shot: Shot, size: int) -> Photo:
     screen = fine.seen(place.points)
     depth, seen = _visible(look, place, fine, screen, size * SUPERSAMPLING)
     light = _lit(look, place, shot, fine, screen, seen)
-    coverage = _smaller((seen >= 0)[..., None])
+    coverage = covered(seen, look.layers, HAIR_LAYERS, SUPERSAMPLING)
     behind = draw_background(shot.scene, shot.scene_seed, size, shot.blur)
-    image = _smaller(light) + shot.light.on_background(behind) * (1 - coverage)
+    image = averaged(light, SUPERSAMPLING)
+    image += shot.light.on_background(behind) * (1 - coverage[..., 2:])
     grain = np.random.default_rng([6, shot.noise_seed]).normal(0, NOISE, image.shape)
     image = np.clip(developed(image) + grain, 0, 1)
     pose = _in_pixels(head_pose(look, place, fine))
@@ -69,7 +70,7 @@ def take_photo(look: Look, shot: Shot, size: int) -> Photo:
     solid = pose.scale * head @ pose.rotation.T + pose.shift
     return Photo(
         image=(image * 255 + 0.5).astype(np.uint8),
-        mask=_mask(look, seen),
+        mask=(coverage * 255 + 0.5).astype(np.uint8),
         box=_box(place, fine),
         landmarks=points,
         landmarks_3d=solid,
@@ -146,28 +147,6 @@ def _lamp(look: Look, place: Posed, shot: Shot) -> Lamp:
         draw_strands(x, y, near, POINTS, widths, depth, unused, 0)
     s = shot.light
     return Lamp(s.direction, s.key, s.sky, s.ground, frame, origin, scale, depth)
-
-
-def _smaller(image: np.ndarray) -> np.ndarray:
-    size, n = image.shape[0] // SUPERSAMPLING, SUPERSAMPLING
-    return image.reshape(size, n, size, n, -1).mean((1, 3))
-
-
-def _mask(look: Look, seen: np.ndarray) -> np.ndarray:
-    """Coverage in 0..255 by the head (with hair, beard, glasses, hat), the face, the person."""
-    corners = look.triangles
-    head = look.head_share[corners].mean(1) > 0.6
-    middle = look.template[corners].mean(1)
-    front = head & (middle[:, 1] > 6.05) & (middle[:, 1] < 8.1) & (middle[:, 2] > 0.3)
-    front &= (look.material == SKIN) & (np.abs(middle[:, 0]) < 0.76)
-    face = front | ((look.material >= EYE_LEFT) & (look.material <= EYE_RIGHT + 3))
-    # Numbers after the triangles' are strands'; -1, nothing, reads the last entry.
-    strands = seen >= len(corners)
-    number = np.where(strands | (seen < 0), len(corners), seen)
-    person = seen >= 0
-    of_head = np.append(head, False)[number] | strands
-    layers = np.stack([of_head & person, np.append(face, False)[number] & person, person], -1)
-    return (_smaller(layers) * 255 + 0.5).astype(np.uint8)
 
 
 def _in_pixels(pose: HeadPose) -> HeadPose:

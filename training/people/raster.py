@@ -141,6 +141,41 @@ def add_openness(point_normals, frame, place, depth, bias, open_sum, weight_sum)
             weight_sum[i] += facing
 
 
+@compiled
+def averaged(image, times):
+    """An image (H times, W times, C) at (H, W, C): the mean of times x times pixels."""
+    height, width, channels = (
+        image.shape[0] // times,
+        image.shape[1] // times,
+        image.shape[2],
+    )
+    result = np.zeros((height, width, channels))
+    for row in range(height * times):
+        for column in range(width * times):
+            for k in range(channels):
+                result[row // times, column // times, k] += image[row, column, k]
+    return result / (times * times)
+
+
+@compiled
+def covered(seen, layers, of_strands, times):
+    """Which part of every pixel (H, W, C) the layers of what is seen cover.
+
+    `layers` (t, C) of triangles and `of_strands` (C,) are 0 or 1; `seen` is `times` finer.
+    """
+    height, width = seen.shape[0] // times, seen.shape[1] // times
+    result = np.zeros((height, width, layers.shape[1]))
+    for row in range(height * times):
+        for column in range(width * times):
+            t = seen[row, column]
+            if t < 0:
+                continue
+            for k in range(layers.shape[1]):
+                part = layers[t, k] if t < layers.shape[0] else of_strands[k]
+                result[row // times, column // times, k] += part
+    return result / (times * times)
+
+
 def light_frame(direction: np.ndarray) -> np.ndarray:
     """Right, up and towards the light as rows, (3, 3)."""
     towards = direction / np.linalg.norm(direction)
