@@ -1,4 +1,4 @@
-"""python -m training.people sheet OUT [NAMES] | set OUT: contact sheets to look at, sets to train on."""
+"""python -m training.people sheet OUT [NAMES] | set OUT: sheets to look at, sets to train on."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     photos.add_argument("--size", type=int, default=default.size, help="pixels of a photo")
     photos.add_argument("--people-per-shard", type=int, default=default.people_per_shard)
     photos.add_argument("--processes", type=int, default=1)
+    photos.add_argument("--most", type=int, metavar="N", help="draw at most N shards this time")
     return main
 
 
@@ -42,9 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = vars(parser().parse_args(arguments))
     command, out = options.pop("command"), options.pop("out")
     if command == "set":
-        processes = options.pop("processes")
+        processes, most = options.pop("processes"), options.pop("most")
         try:
-            render_set(out, SetSettings(**options), processes)
+            render_set(out, SetSettings(**options), processes, most)
         except ValueError as error:
             logging.error("%s", error)
             return 1

@@ -11,7 +11,11 @@ from .formulas import mix
 from .solids import Solid, ball, tube
 
 # Half width, half height, roundness (1 is an ellipse, less a box).
-LENSES = {"round": (0.235, 0.215, 1.0), "square": (0.27, 0.175, 0.55), "sunglasses": (0.29, 0.22, 0.7)}
+LENSES = {
+    "round": (0.235, 0.215, 1.0),
+    "square": (0.27, 0.175, 0.55),
+    "sunglasses": (0.29, 0.22, 0.7),
+}
 RIM = 24
 
 Part = tuple[Solid, int]

@@ -138,4 +138,4 @@ def _extras(known: dict[str, Any]) -> list[str]:
 def _some_of(rng: np.random.Generator, words: Sequence[str], most: int) -> list[str]:
     count = min(len(words), int(rng.integers(1, most + 1)))
     chosen = sorted(rng.choice(len(words), count, replace=False))
-    return [words[i] for i in chosen]
+    return [str(words[i]) for i in chosen]

@@ -1,4 +1,4 @@
-"""Expressions: named mixtures of the 52 units of ARKit's names, with small movements of one's own."""
+"""Expressions: named mixtures of the 52 units of ARKit's names, with small movements added."""
 
 from __future__ import annotations
 

@@ -6,14 +6,13 @@ both. Template positions: chin y 6.17, shoulders about 5.4, the front z > .7.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from .body import SKIN_VERTICES, body
-from .compiled import compiled
+from .compiled import inlined
 from .formulas import colour, smoothstep
 from .palette import CLOTHES, cloth_unlike
 from .raster import smoothed
@@ -63,7 +62,7 @@ def draw_garment(rng: np.random.Generator, skin: np.ndarray) -> Garment:
     return Garment(kind, first, second, neckline, float(rng.uniform(11, 20)))
 
 
-@compiled
+@inlined
 def neckline_height(kind, x, z):
     """Up to which y of the template there is cloth."""
     side = abs(x)
@@ -78,7 +77,7 @@ def neckline_height(kind, x, z):
     return 6.06 - 0.42 * np.exp(-((side / 0.6) ** 2)) * front
 
 
-@compiled
+@inlined
 def cloth_at(cloth, x, y, z):
     """Whether the template's place is covered, and the cloth's colour there."""
     red, green, blue = cloth.colours[0, 0], cloth.colours[0, 1], cloth.colours[0, 2]
@@ -130,6 +129,6 @@ def dressed(vertices: np.ndarray, normals: np.ndarray, neckline: int) -> np.ndar
     share = _covers[neckline]
     pushed = vertices + normals * (THICKNESS * share)[:, None]
     skin = body().skin
-    smooth: Callable[[np.ndarray], np.ndarray] = lambda column: smoothed(column, skin, 10)
-    flat = np.stack([smooth(np.ascontiguousarray(column)) for column in pushed.T], 1)
+    columns = (np.ascontiguousarray(column) for column in pushed.T)
+    flat = np.stack([smoothed(column, skin, 10) for column in columns], 1)
     return pushed + (flat - pushed) * share[:, None]

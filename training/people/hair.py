@@ -10,7 +10,15 @@ from .body import HEAD_CENTRE
 from .formulas import colour, mix, unit
 from .identity import Person
 from .palette import GREY_HAIR
-from .regions import angles, chin_only, greyness, hair_region, jaw_region, moustache_region, receding
+from .regions import (
+    angles,
+    chin_only,
+    greyness,
+    hair_region,
+    jaw_region,
+    moustache_region,
+    receding,
+)
 from .strands import POINTS, Growth, Roots, Scalp
 
 FRINGED = ("long", "wavy", "bob", "short", "side", "ponytail", "bun")

@@ -1,4 +1,4 @@
-"""Hats: a cap with a peak, a knitted hat with a cuff, a sun hat with a ribbon; and the hair below."""
+"""Hats: a cap with a peak, a knitted hat with a cuff, a sun hat with a ribbon."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def hat(kind: str, head: Head) -> tuple[list[Part], np.ndarray, np.ndarray]:
     radii = np.array([np.abs(bone[:, 0]).max() + room, 0, (high[2] - low[2]) / 2 + room])
     radii[1] = high[1] - centre[1] + TOP[kind] * head.size
     make = {"cap": _cap, "beanie": _beanie, "sun hat": _sun_hat}[kind]
-    parts = [((_tilted(points, centre), faces), m) for (points, faces), m in make(centre, radii, head)]
+    parts = [
+        ((_tilted(points, centre), faces), m) for (points, faces), m in make(centre, radii, head)
+    ]
     return parts, centre, radii
 
 
@@ -77,7 +79,9 @@ def _peak(centre: np.ndarray, radii: np.ndarray, size: float) -> Solid:
 
 def _beanie(centre: np.ndarray, radii: np.ndarray, head: Head) -> list[Part]:
     crown = revolved(centre, radii, _crown(0.75, 0.05), 2 * SECTORS, ribs=0.03)
-    cuff = np.array([(0.98, -0.16), (1.07, -0.15), (1.10, 0.0), (1.10, 0.22), (1.04, 0.30), (0.95, 0.30)])
+    cuff = np.array(
+        [(0.98, -0.16), (1.07, -0.15), (1.10, 0.0), (1.10, 0.22), (1.04, 0.30), (0.95, 0.30)]
+    )
     parts = [(crown, HAT), (revolved(centre, radii, cuff, 2 * SECTORS, ribs=0.035), HAT_TRIM)]
     if int(1000 * radii[0]) % 2:
         top = centre + np.array([0, radii[1] + 0.1 * head.size, 0])
@@ -86,7 +90,9 @@ def _beanie(centre: np.ndarray, radii: np.ndarray, head: Head) -> list[Part]:
 
 
 def _sun_hat(centre: np.ndarray, radii: np.ndarray, head: Head) -> list[Part]:
-    profile = np.array([(1.0, -0.05), (1.0, 0.3), (0.96, 0.7), (0.86, 0.93), (0.6, 1.0), (0.0, 0.97)])
+    profile = np.array(
+        [(1.0, -0.05), (1.0, 0.3), (0.96, 0.7), (0.86, 0.93), (0.6, 1.0), (0.0, 0.97)]
+    )
     band = np.array([(1.02, -0.03), (1.03, 0.0), (1.03, 0.26), (1.0, 0.28)])
     wide = 1 + 0.75 * head.size / radii[0]
     brim = np.array([(1.0, 0.0), (mid := (1 + wide) / 2, -0.03), (wide, -0.14), (wide, -0.17)])

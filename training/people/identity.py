@@ -64,8 +64,23 @@ STYLES_OF = {
         "bob": 0.06,
     },
 }
-AFRICAN_STYLES = {"female": {"curly": 0.5, "bun": 0.25, "buzz": 0.25}, "male": {"buzz": 0.5, "curly": 0.5}}
-STYLES = ("long", "wavy", "bob", "short", "side", "slick", "buzz", "curly", "ponytail", "bun", "bald")
+AFRICAN_STYLES = {
+    "female": {"curly": 0.5, "bun": 0.25, "buzz": 0.25},
+    "male": {"buzz": 0.5, "curly": 0.5},
+}
+STYLES = (
+    "long",
+    "wavy",
+    "bob",
+    "short",
+    "side",
+    "slick",
+    "buzz",
+    "curly",
+    "ponytail",
+    "bun",
+    "bald",
+)
 BEARDS = {"none": 0.42, "stubble": 0.18, "beard": 0.18, "moustache": 0.11, "goatee": 0.11}
 GLASSES = {"none": 0.66, "round": 0.17, "square": 0.17}
 
@@ -132,40 +147,6 @@ class Person:
                 uneven = side * (1, -1)[i] if len(axis.more) == 2 and abs(x) > 0.1 else 0.0
                 weights[target] = abs(float(x)) + float(uneven)
         return weights
-
-    def vector(self) -> np.ndarray:
-        """The identity as numbers, float32, named by `vector_names`."""
-        b = self.brows
-        hot = [
-            *(self.head_shape_weight * (self.head_shape == s) for s in HEAD_SHAPES),
-            *(float(self.style == s) for s in STYLES),
-            *(float(self.beard == s) for s in BEARDS),
-            *(float(self.glasses == s) for s in GLASSES),
-        ]
-        scalars = [self.male, self.gender, *self.race, self.fat]
-        paint = [*self.skin, *self.hair, *self.iris, self.lips, self.lip_colour, self.blush]
-        brows = [b.thickness, b.height, b.arch, b.slope, b.inner, b.outer, b.density]
-        hair = [self.parting, self.fringe, self.wave, self.hairline, self.length]
-        later = [self.baldness, self.greying, self.earrings]
-        parts = [scalars, self.axes, hot, paint, brows, hair, later]
-        return np.concatenate([np.asarray(part, np.float32) for part in parts])
-
-
-def vector_names() -> list[str]:
-    """The names of the numbers in `Person.vector`."""
-    return [
-        *("male", "gender", "african", "asian", "caucasian", "fat"),
-        *(f"{axis.group}/{axis.name}" for axis in local_axes()),
-        *(f"head shape {s}" for s in HEAD_SHAPES),
-        *(f"style {s}" for s in STYLES),
-        *(f"beard {s}" for s in BEARDS),
-        *(f"glasses {s}" for s in GLASSES),
-        *(f"{part} {c}" for part in ("skin", "hair", "iris") for c in ("red", "green", "blue")),
-        *("lips", "lip colour", "blush"),
-        *("brow thickness", "brow height", "brow arch", "brow slope", "brow inner"),
-        *("brow outer", "brow density", "parting", "fringe", "wave", "hairline", "length"),
-        *("baldness", "greying", "earrings"),
-    ]
 
 
 @cache

@@ -45,7 +45,10 @@ def landmark_spots(p: Person) -> Spot:
     brow = np.linspace(p.brows.outer, p.brows.inner, 5)
     across = np.concatenate([-brow, brow[::-1]])
     brows = locate(across, brow_height(p, np.abs(across)))
-    before, after = _vertices(JAW), _vertices((*NOSE, *LEFT_EYE, *RIGHT_EYE, *OUTER_LIPS, *INNER_LIPS))
+    before, after = (
+        _vertices(JAW),
+        _vertices((*NOSE, *LEFT_EYE, *RIGHT_EYE, *OUTER_LIPS, *INNER_LIPS)),
+    )
     parts = (before, brows, after)
     return Spot(
         np.concatenate([s.vertices for s in parts]), np.concatenate([s.weights for s in parts])

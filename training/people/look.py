@@ -26,7 +26,7 @@ from .body import (
     body,
 )
 from .formulas import colour
-from .garments import Garment, dressed, draw_garment
+from .garments import Garment, draw_garment, dressed
 from .hair import Hair, draw_hair
 from .identity import BEARDS, STYLES_OF, Person, one_of
 from .morph import aged, macro_weights
@@ -35,7 +35,7 @@ from .raster import add_openness, draw_triangles, light_frame, normals, seen_fro
 from .skin import paint_head
 from .strands import Scalp
 
-OCCLUSION_LIGHTS, OCCLUSION_SIZE = 20, 96
+OCCLUSION_LIGHTS, OCCLUSION_SIZE = 14, 96
 HAIR_LAYERS = np.array([1.0, 0.0, 1.0])  # head, face, person: what hair counts as
 
 

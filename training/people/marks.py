@@ -1,4 +1,4 @@
-"""Marks on the skin: moles, freckles, scars, birthmarks, in the template's x, y seen from the front."""
+"""Marks on the skin: moles, freckles, scars, birthmarks, in the template's x, y from the front."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ MakeHuman's four age corners lie at about 1, 10, 25 and 90 years; between them w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -24,7 +23,15 @@ OPPOSITES = (
     ("concave", "convex"),
     ("compress", "uncompress"),
 )
-HEAD_SHAPES = ("oval", "round", "square", "rectangular", "triangular", "invertedtriangular", "diamond")
+HEAD_SHAPES = (
+    "oval",
+    "round",
+    "square",
+    "rectangular",
+    "triangular",
+    "invertedtriangular",
+    "diamond",
+)
 # Without these an eight-year-old is a shrunk adult.
 CHILD = {
     "head:head-age-decr": 0.8,
@@ -58,7 +65,7 @@ def childhood(years: float) -> float:
     return float(1 - smoothstep(7, 17, years))
 
 
-def macro_weights(years: float, male: float, race: Sequence[float], fat: float) -> dict[str, float]:
+def macro_weights(years: float, male: float, race: np.ndarray, fat: float) -> dict[str, float]:
     """Macro target weights; `race`: of african, asian, caucasian; `fat` in -1..1."""
     place = float(np.interp(years, AGE_CORNERS, range(4)))
     corner = min(int(place), 2)

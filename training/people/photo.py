@@ -14,7 +14,8 @@ from .look import HAIR_LAYERS, Look
 from .marks import Mark, shown
 from .pose import Camera, HeadPose, Posed, camera, face_middle, head_pose, in_head_units, posed
 from .raster import averaged, covered, draw_strands, draw_triangles, light_frame, normals, seen_from
-from .shading import Colours, Lamp, Strands, Surface, shade
+from .scene import Colours, Lamp, Strands, Surface
+from .shading import shade
 from .shot import Shot
 from .strands import POINTS
 from .surface import locate

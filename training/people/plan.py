@@ -42,8 +42,8 @@ def sittings(seed: int, count: int, kind: str) -> list[Sitting]:
     looks = [(years, 2 * i + j) for i, years in enumerate(ages) for j in (0, 1)]
     share = np.sort(np.arange(count) % len(looks))
     return [
-        Sitting(*looks[share[i]], draw_shot(np.random.default_rng([11, seed, i]), KINDS[kind]))
-        for i in range(count)
+        Sitting(*looks[place], shot=draw_shot(np.random.default_rng([11, seed, i]), KINDS[kind]))
+        for i, place in enumerate(share)
     ]
 
 

@@ -10,6 +10,7 @@ from .body import EYES_CENTRE, HEAD_CENTRE, HEAD_WIDTH, LEFT_EYE, RIGHT_EYE, bod
 from .expressions import target_weights
 from .formulas import rotation, smoothstep, turned
 from .look import Look
+from .raster import turned_between
 from .shot import Shot
 
 ARMS_DOWN = 0.62  # radians from the template's pose
@@ -33,7 +34,7 @@ class Posed:
 
 @dataclass(frozen=True)
 class Camera:
-    """A perspective camera that looks along -z; pixels are x = left + (X - middle) focal / depth."""
+    """A perspective camera that looks along -z: x = centre + focal (X - middle) / depth."""
 
     place: np.ndarray  # (3,)
     middle: np.ndarray  # (3,) what appears at `centre`
@@ -62,8 +63,8 @@ def posed(look: Look, shot: Shot) -> Posed:
         (b.right_arm, "r-shoulder", 1),
     ):
         arm = rotation(0, 0, side * ARMS_DOWN)
-        lowered = turned(still[:count], arm, b.joint(look.vertices, name))
-        still[:count] += (lowered - still[:count]) * share[:, None]
+        joint = b.joint(look.vertices, name)
+        still[:count] = turned_between(still[:count], np.eye(3), arm, joint, share)
     pivot = 0.5 * (b.joint(look.vertices, "neck") + b.joint(look.vertices, "head"))
     yaw, pitch, roll = np.radians([shot.yaw, shot.pitch, shot.roll])
     head, trunk = rotation(yaw, -pitch, roll), rotation(yaw * shot.body_turn, 0, 0)
@@ -71,19 +72,12 @@ def posed(look: Look, shot: Shot) -> Posed:
     hair = look.hair.points.reshape(-1, 3)
     hangs = smoothstep(chin - 1.3 * look.size, chin + 0.1 * look.size, hair[:, 1])
     return Posed(
-        points=_between(still, trunk, head, pivot, look.head_share),
+        points=turned_between(still, trunk, head, pivot, look.head_share),
         still=still,
-        strands=_between(hair, trunk, head, pivot, hangs),
+        strands=turned_between(hair, trunk, head, pivot, hangs),
         head=head,
         pivot=pivot,
     )
-
-
-def _between(
-    points: np.ndarray, trunk: np.ndarray, head: np.ndarray, pivot: np.ndarray, share: np.ndarray
-) -> np.ndarray:
-    low = turned(points, trunk, pivot)
-    return np.ascontiguousarray(low + (turned(points, head, pivot) - low) * share[:, None])
 
 
 def face_middle(look: Look, place: Posed) -> np.ndarray:
@@ -95,11 +89,12 @@ def face_middle(look: Look, place: Posed) -> np.ndarray:
 def camera(look: Look, place: Posed, shot: Shot, size: int) -> Camera:
     """A camera of the shot's distance and face width, aimed so that head and hair are inside."""
     middle = face_middle(look, place)
-    scale = shot.face_width * size / (HEAD_WIDTH * look.size)  # pixels a dm at the face
     head = place.points[look.head_share > 0.95]
     hair = place.strands[place.strands[:, 1] > head[:, 1].min()]
     high = max([head[:, 1].max(), *([hair[:, 1].max()] if len(hair) else [])]) - middle[1]
     low = middle[1] - head[:, 1].min()
+    scale = shot.face_width * size / (HEAD_WIDTH * look.size)  # pixels a dm at the face
+    scale = min(scale, 0.92 * size / (high + low))  # however much hair there is
     top, bottom = high * scale + 0.03 * size, size - low * scale - 0.05 * size
     y = float(np.clip(shot.place[1] * size, min(top, bottom), bottom))
     side = 0.62 * shot.face_width

@@ -142,6 +142,19 @@ def add_openness(point_normals, frame, place, depth, bias, open_sum, weight_sum)
 
 
 @compiled
+def turned_between(points, low, high, pivot, share):
+    """Points (n, 3) turned about `pivot`, by `low` where share is 0 and by `high` where it is 1."""
+    result = np.empty_like(points)
+    for i in range(points.shape[0]):
+        x, y, z = points[i, 0] - pivot[0], points[i, 1] - pivot[1], points[i, 2] - pivot[2]
+        for k in range(3):
+            a = low[k, 0] * x + low[k, 1] * y + low[k, 2] * z
+            b = high[k, 0] * x + high[k, 1] * y + high[k, 2] * z
+            result[i, k] = pivot[k] + a + (b - a) * share[i]
+    return result
+
+
+@compiled
 def averaged(image, times):
     """An image (H times, W times, C) at (H, W, C): the mean of times x times pixels."""
     height, width, channels = (

@@ -1,8 +1,8 @@
 """Reading a set: people, and their photos by random access, without unpacking a shard.
 
-    photos = PhotoSet(folder)
-    for person in photos.people: ...            # identity, marks, neutral faces
-    sample = photos[i]                          # .image, .mask, .record (see record.py)
+photos = PhotoSet(folder)
+for person in photos.people: ...            # identity, marks, neutral faces
+sample = photos[i]                          # .image, .mask, .record (see record.py)
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from .look import Look
 from .marks import Mark
 from .photo import Photo, SeenMark, neutral_head
 from .plan import Sitting
+from .vector import identity_vector
 
 QUALITY = 92
 
@@ -45,7 +46,7 @@ def photo_files(
         },
         "expression": numbers(shot.units, 3),
         "marks": [_seen(mark) for mark in photo.marks],
-        "identity": numbers(look.person.vector(), 4),
+        "identity": numbers(identity_vector(look.person), 4),
     }
     return {
         "webp": _encoded(photo.image, "WEBP", quality=QUALITY, method=4),
@@ -62,7 +63,7 @@ def person_record(seed: int, looks: dict[int, Look]) -> dict[str, Any]:
         "person": seed,
         "sex": p.sex,
         "ancestry": p.ancestry,
-        "identity": numbers(p.vector(), 4),
+        "identity": numbers(identity_vector(p), 4),
         "marks": [_mark(mark) for mark in p.marks],
         "neutral": [
             {"age": years, "head": numbers(neutral_head(look), 4)}

@@ -1,4 +1,4 @@
-"""Where hair, beards and clothes begin on the template: smooth masks of template positions (n, 3)."""
+"""Where hair and beards grow on the template: smooth masks of template positions (n, 3)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,12 @@ def jaw_region(points: np.ndarray) -> np.ndarray:
     ax, (_, y, z) = np.abs(points[:, 0]), points.T
     ends = (0, 0.12, 0.30, 0.5, 0.72, 0.8), (6.50, 6.50, 6.62, 6.78, 7.05, 7.15)
     below = smoothstep(0.03, -0.05, y - np.interp(ax, *ends))
-    return below * smoothstep(5.98, 6.12, y) * smoothstep(0.42, 0.62, z) * (1 - smoothstep(0.80, 0.86, ax))
+    return (
+        below
+        * smoothstep(5.98, 6.12, y)
+        * smoothstep(0.42, 0.62, z)
+        * (1 - smoothstep(0.80, 0.86, ax))
+    )
 
 
 def moustache_region(points: np.ndarray) -> np.ndarray:

@@ -28,7 +28,9 @@ def _shot(seed: int, kind: str = "portraits") -> Shot:
 def _calm(seed: int, yaw: float = 0.0) -> Shot:
     light = draw_light(np.random.default_rng(seed), "soft light")
     quiet = replace(_shot(seed), yaw=yaw, pitch=0.0, roll=0.0, scene="plain", scene_seed=seed)
-    return replace(quiet, expression="neutral", units=named("neutral"), light=light, face_width=0.36)
+    return replace(
+        quiet, expression="neutral", units=named("neutral"), light=light, face_width=0.36
+    )
 
 
 def _wear(p: Person, seed: int, years: float) -> Wear:

@@ -1,4 +1,4 @@
-"""A shot: pose, expression, light, scene and camera of one photo, drawn at random for a kind of set.
+"""A shot: pose, expression, light, scene and camera of a photo, drawn for a kind of set.
 
 Angles in degrees: yaw > 0 turns the face to the picture's right, pitch > 0 lifts it, roll > 0 tilts
 its top to the picture's left.
@@ -36,7 +36,14 @@ KINDS = {
         pitch=6,
         narrowest=1 / 3.2,
         widest=1 / 2,
-        scenes={"plain": 0.34, "studio": 0.14, "park": 0.16, "street": 0.1, "beach": 0.14, "room": 0.12},
+        scenes={
+            "plain": 0.34,
+            "studio": 0.14,
+            "park": 0.16,
+            "street": 0.1,
+            "beach": 0.14,
+            "room": 0.12,
+        },
         blur=(0.008, 0.022),
         spread=0.05,
     ),
@@ -46,7 +53,14 @@ KINDS = {
         pitch=10,
         narrowest=1 / 4,
         widest=1 / 2.2,
-        scenes={"plain": 0.24, "studio": 0.12, "park": 0.18, "street": 0.16, "beach": 0.15, "room": 0.15},
+        scenes={
+            "plain": 0.24,
+            "studio": 0.12,
+            "park": 0.18,
+            "street": 0.16,
+            "beach": 0.15,
+            "room": 0.15,
+        },
         blur=(0.003, 0.017),
         spread=0.08,
     ),

@@ -16,7 +16,11 @@ from .regions import chin_only, greyness, hair_region, jaw_region, moustache_reg
 from .surface import TEXTURE, Texels, texels
 
 PLAIN_GLOSS, LIP_GLOSS = 0.07, 0.14
-MARK_TONE = {"mole": (0.20, 0.16, 0.14), "birthmark": (0.62, 0.42, 0.40), "freckle": (0.62, 0.45, 0.35)}
+MARK_TONE = {
+    "mole": (0.20, 0.16, 0.14),
+    "birthmark": (0.62, 0.42, 0.40),
+    "freckle": (0.62, 0.45, 0.35),
+}
 MARK_STRENGTH = {"mole": 0.9, "birthmark": 0.75, "freckle": 0.75}
 LIPSTICK = ("b0343c", "c4616b", "8e2338")
 SHADOW_OF_BEARD = {"stubble": 0.55, "beard": 0.75, "goatee": 0.22, "moustache": 0.18, "none": 0.10}
@@ -102,7 +106,8 @@ def _age_lines(paint: Paint, p: Person, years: float) -> None:
     lines = np.zeros(len(x))
 
     def line(distance: np.ndarray, width: float, where: np.ndarray, strength: float) -> None:
-        np.maximum(lines, smoothstep(width, width * 0.25, np.abs(distance)) * where * strength, lines)
+        drawn = smoothstep(width, width * 0.25, np.abs(distance)) * where * strength
+        np.maximum(lines, drawn, out=lines)
 
     for i in range(4):
         wave = 7.72 + 0.085 * i + 0.015 * np.sin(6 * x + rng.uniform(0, 6))

@@ -143,7 +143,9 @@ def _read_targets(files: zipfile.ZipFile, size: int) -> tuple[list[str], sparse.
 
 def _read_masks(files: zipfile.ZipFile) -> np.ndarray:
     images = (Image.open(io.BytesIO(files.read(f"{MPFB}textures/mpfb_{m}.jpg"))) for m in MASKS)
-    return np.stack([np.array(i.convert("L").resize((512, 512), Image.Resampling.BOX)) for i in images])
+    return np.stack(
+        [np.array(i.convert("L").resize((512, 512), Image.Resampling.BOX)) for i in images]
+    )
 
 
 def _shares(files: zipfile.ZipFile, count: int, groups: dict) -> dict[str, np.ndarray]:
@@ -196,7 +198,9 @@ def _triangles(vertices: np.ndarray, groups: dict) -> dict[str, np.ndarray]:
 
 
 def _joints(groups: dict) -> dict[str, np.ndarray]:
-    cubes = {g[6:]: np.unique([v for f in groups[g] for v, _ in f]) for g in groups if g[:5] == "joint"}
+    cubes = {
+        g[6:]: np.unique([v for f in groups[g] for v, _ in f]) for g in groups if g[:5] == "joint"
+    }
     names = sorted(cubes)
     return {
         "joint_names": np.array(names),

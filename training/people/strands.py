@@ -1,16 +1,17 @@
-"""Hair grows: strands of `POINTS` points that collide with the body, fall, curl and keep off the face."""
+"""Hair grows: strands that collide with the body, fall, curl and keep off the face."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from .body import SKIN, SKIN_VERTICES, body
 from .formulas import unit
 
 POINTS = 10
+GUIDED = 3
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,14 @@ class Scalp:
         near = (template[:, 1] > 3.6) & (np.abs(template[:, 0]) < 2.2) & skin
         used = np.linalg.norm(normals, axis=1) > 0.5
         self.index = np.where(near & used)[0]
-        self.tree = cKDTree(vertices[self.index])
+        self.tree = KDTree(vertices[self.index])
         self.triangles = body().triangles[body().material == SKIN]
         a, b, c = (vertices[self.triangles[:, i]] for i in range(3))
         self.areas = np.linalg.norm(np.cross(b - a, c - a), axis=1)
         self.middles = template[self.triangles].mean(1)
 
     def roots(self, rng: np.random.Generator, region: np.ndarray, count: int) -> Roots | None:
-        """`count` roots spread by area over triangles weighted by `region`; None where there is none."""
+        """`count` roots spread by area over triangles weighted by `region`; None for none."""
         chance = self.areas * region
         if count == 0 or chance.sum() <= 0:
             return None
@@ -78,7 +79,32 @@ class Scalp:
         length: np.ndarray,
         growth: Growth,
     ) -> np.ndarray:
-        """Strands (n, POINTS, 3) from `position` along `direction` (n, 3), `length` (n,) long."""
+        """Strands (n, POINTS, 3) from `position` along `direction` (n, 3), `length` (n,) long.
+
+        One in `GUIDED` grows, the others follow the nearest that did.
+        """
+        count = -(-len(position) // GUIDED)
+        guide = slice(0, count)
+        grown = self._grown(
+            rng, position[guide], normal[guide], direction[guide], length[guide], growth
+        )
+        rest = slice(count, None)
+        nearest = np.asarray(KDTree(position[guide]).query(position[rest])[1])
+        scale = (length[rest] / length[nearest])[:, None, None]
+        along = np.linspace(0, 1, POINTS)[None, :, None]
+        loose = rng.normal(0, 0.04, (len(nearest), 1, 3)) * length[rest, None, None] * along
+        follow = (grown[nearest] - position[nearest][:, None]) * scale + loose
+        return np.concatenate([grown, position[rest][:, None] + follow])
+
+    def _grown(
+        self,
+        rng: np.random.Generator,
+        position: np.ndarray,
+        normal: np.ndarray,
+        direction: np.ndarray,
+        length: np.ndarray,
+        growth: Growth,
+    ) -> np.ndarray:
         g, size = growth, self.size
         step = (length / (POINTS - 1))[:, None]
         here, heading = position + normal * 0.01, unit(direction)

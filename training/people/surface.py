@@ -10,7 +10,8 @@ import numpy as np
 from .body import SKIN, body
 from .raster import draw_triangles
 
-TEXTURE = 640
+TEXTURE = 512
+MASK = 512  # texels of the masks over the same UV
 HEAD_FROM = 5.6  # texels above this y are painted; below is plain skin or cloth
 
 
@@ -57,7 +58,7 @@ def texels() -> Texels:
     position = (corners * np.clip(weights, 0, 1)[:, :, None]).sum(1)
     head = position[:, 1] > HEAD_FROM
     row, column = row[head], column[head]
-    masks = b.masks[:, row * 512 // TEXTURE, column * 512 // TEXTURE] / 255.0
+    masks = b.masks[:, row * MASK // TEXTURE, column * MASK // TEXTURE] / 255.0
     return Texels(row, column, position[head], masks)
 
 
