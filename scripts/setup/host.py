@@ -143,19 +143,24 @@ def _prepare_environment(cache: Path, base: Path, root: Path, version: str) -> P
     return folder
 
 
-def _prepare_tools(folder: Path) -> None:
-    needs = PACK / "requirements-dev.txt"
-    tools = key_of(*requirement_lines(needs.read_text(encoding="utf-8")))
+def _prepare_tools(folder: Path, version: str) -> None:
+    needs = [PACK / "requirements-dev.txt"]
+    if version == DEFAULT_VERSION:  # training is tested there alone
+        needs.append(PACK / "requirements-training.txt")
+    lines = [line for need in needs for line in requirement_lines(need.read_text(encoding="utf-8"))]
+    tools = key_of(*lines)
     stamp = read_stamp(folder) or {}
     if stamp.get("tools") != tools:
-        pip(venv_python(folder), "installing the test tools", "install", "-r", needs)
+        files = [part for need in needs for part in ("-r", need)]
+        pip(venv_python(folder), "installing the test tools", "install", *files)
         write_stamp(folder, {**stamp, "tools": tools})
 
 
 def prepared_host(version: str = DEFAULT_VERSION, tools: bool = False) -> Host:
     """Prepare ComfyUI `version` in the cache folder, or reuse it there.
 
-    `tools` adds requirements-dev.txt. Safe when several run at once; raises SetupError.
+    `tools` adds requirements-dev.txt, and to the newest requirements-training.txt. Safe when
+    several run at once; raises SetupError.
     """
     if version not in SOURCES:
         raise SetupError(f"ComfyUI {version} cannot be prepared; known: {', '.join(SOURCES)}.")
@@ -167,7 +172,7 @@ def prepared_host(version: str = DEFAULT_VERSION, tools: bool = False) -> Host:
             root = prepare_source(cache, version, venv_python(base))
             folder = _prepare_environment(cache, base, root, version)
             if tools:
-                _prepare_tools(folder)
+                _prepare_tools(folder, version)
     except (OSError, subprocess.CalledProcessError) as error:
         raise SetupError(
             f"The set-up in {cache} failed: {error}. Check that the folder can be written and has "

@@ -138,6 +138,11 @@ def test_nothing_that_users_get_imports_training():
     assert offenders([ROOT / "__init__.py", *files(CORE), *files(NODES)], "training") == []
 
 
+def test_the_pack_knows_no_training():
+    pack = [ROOT / "__init__.py", *files(CORE), *files(NODES)]
+    assert offenders(pack, "training") == []
+
+
 @pytest.mark.parametrize("name", LIGHT)
 def test_small_rooms_need_little(name):
     place = CORE / name
