@@ -36,10 +36,10 @@ def run(code: str) -> str:
 
 
 def modules() -> list[str]:
-    files = [*Path(ROOT, "flashface_core", "detection").glob("*.py")]
-    names = [f"flashface_core.faces.detection.{f.stem}" for f in files if f.stem != "__init__"]
-    own = ("preview", "reference_file", "reference_sheet", "similarity", "similarity_report")
-    return sorted([*names, *(f"flashface_core.{name}" for name in own)])
+    core = Path(ROOT, "flashface_core")
+    files = [*core.glob("faces/**/*.py"), *core.glob("files/*.py"), *core.glob("flashface/reference_*.py")]
+    paths = [file.relative_to(ROOT).with_suffix("") for file in files]
+    return sorted(".".join(path.parts) for path in paths if path.name != "__init__")
 
 
 def test_every_detector_imports_without_the_optional_packages() -> None:
