@@ -1,5 +1,7 @@
 """Model folders of this pack, registered so that extra_model_paths.yaml can add to them."""
 
+from __future__ import annotations
+
 import os
 
 import folder_paths

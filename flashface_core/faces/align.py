@@ -7,6 +7,8 @@ numbers it is z -> a z + b,
     a = sum(conj(s - mean s) (d - mean d)) / sum |s - mean s|^2        b = mean d - a mean s
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,8 +26,8 @@ PLACES = (
 """Of the eyes, nose and mouth corners in the crop, as Face2Diffusion's `utils.align` has them."""
 
 
-def similarity(landmarks: Sequence[Sequence[float]]) -> np.ndarray:
-    """Return the (3, 3) float64 matrix from pixels of the picture to pixels of the crop.
+def face_transform(landmarks: Sequence[Sequence[float]]) -> np.ndarray:
+    """The (3, 3) float64 matrix from pixels of the picture to pixels of the crop.
 
     landmarks: five (x, y), left eye first, as `detection.Face` has them.
     Raises ValueError where they are not five finite points, or all in one place.
@@ -48,7 +50,7 @@ def similarity(landmarks: Sequence[Sequence[float]]) -> np.ndarray:
 
 
 def warp(picture: Image.Image, matrix: np.ndarray, size: int = SIZE) -> np.ndarray:
-    """Return the crop (size, size, 3) uint8 of an RGB picture, black outside of the picture.
+    """The crop (size, size, 3) uint8 of an RGB picture, black outside of the picture.
 
     Exactly bilinear between pixel centres, without smoothing, so that large faces alias as they
     do in the authors' `cv2.warpPerspective(..., INTER_AREA)`, which interpolates bilinearly too.
@@ -66,17 +68,17 @@ def warp(picture: Image.Image, matrix: np.ndarray, size: int = SIZE) -> np.ndarr
         column, row = left + dx, top + dy
         inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
         share = (1 - np.abs(x - column)) * (1 - np.abs(y - row)) * inside
-        found = pixels[row.clip(0, height - 1), column.clip(0, width - 1)]
-        crop += share[..., None] * found
+        texel = pixels[row.clip(0, height - 1), column.clip(0, width - 1)]
+        crop += share[..., None] * texel
     return np.rint(crop).astype(np.uint8)
 
 
 def align_face(picture: Image.Image, landmarks: Sequence[Sequence[float]]) -> torch.Tensor:
-    """Return the aligned crop (112, 112, 3) uint8 of a face; see `similarity` for errors."""
-    return torch.from_numpy(warp(picture, similarity(landmarks)))
+    """The aligned crop (112, 112, 3) uint8 of a face; see `face_transform` for errors."""
+    return torch.from_numpy(warp(picture, face_transform(landmarks)))
 
 
 def network_input(crops: torch.Tensor) -> torch.Tensor:
-    """Return what the encoder sees of crops (B, 112, 112, 3) uint8: (B, 3, 112, 112) in -1..1."""
+    """What the encoder sees of crops (B, 112, 112, 3) uint8: (B, 3, 112, 112) in -1..1."""
     scaled = (crops.to(torch.float64) / 255 - 0.5) / 0.5
     return scaled.to(torch.float32).movedim(-1, 1).contiguous()

@@ -10,7 +10,7 @@ from PIL import Image
 from ..errors import for_users
 from .boxes import Box, Cut
 from .detection.base import Detector, Face, order_faces
-from .geometry import Points, crop_face, eye_tilt, pad_to_square
+from .geometry import crop_cut, face_cut, pad_to_square
 
 IF_NO_FACE = ("error", "skip", "use whole image")
 
@@ -20,7 +20,6 @@ REMEDY = (
     "Use a sharper or more frontal photo, lower 'threshold', connect boxes to 'bboxes', or set "
     "'if_no_face' to 'skip' or 'use whole image'."
 )
-
 
 STRONGER = (
     " Turned or small faces need another detector: insightface and yunet, see Load Face Detector."
@@ -47,17 +46,24 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class FaceCrop:
+    """A chosen face: where it was cut from, and its square RGB picture."""
+
+    face: Face
+    cut: Cut
+    picture: Image.Image
+
+
+@dataclass(frozen=True)
 class ChosenFaces:
-    """One picture's faces: all in order, the chosen ones, their square RGB crops and cuts.
+    """One picture's faces: all of them in order, and the crops of the chosen ones.
 
     reason says why nothing was chosen, or why the whole picture was; empty otherwise.
     """
 
     picture: Image.Image
-    found: list[Face]
-    chosen: list[Face]
-    crops: list[Image.Image]
-    cuts: list[Cut]
+    faces: list[Face]
+    chosen: list[FaceCrop]
     source: str
     order: str
     reason: str = ""
@@ -69,39 +75,37 @@ def choose_faces(
     detector: Detector | None,
     boxes: Sequence[Box] | None = None,
     title: str = "Image 1 of 1",
+    remedy: str = REMEDY,
 ) -> ChosenFaces:
     """Find faces (or take `boxes` as they are), choose and crop; raises NoFaceError.
 
-    One of `detector` and `boxes` has to be given. `title` names the picture in the error. With
-    if_no_face "skip" the result has no crops, with "use whole image" it has one of the whole
-    picture, padded to a square.
+    One of `detector` and `boxes` has to be given. The error names the picture by `title` and ends
+    with `remedy`. With if_no_face "skip" the result has no crops, with "use whole image" it has
+    one of the whole picture, padded to a square.
     """
-    remedy = REMEDY
     if boxes is not None:
-        found, reason = _given(picture, boxes)
+        faces, reason = _given(picture, boxes)
         source = "bboxes"
     else:
         assert detector is not None
-        found, reason = _detect(picture, detector, choice.threshold)
+        faces, reason = _detect(picture, detector, choice.threshold)
         source = detector.name
         remedy += STRONGER if source == "lbp" else ""
-    found = order_faces(found, choice.order, picture.size)
-    chosen = found[choice.index : choice.index + choice.faces_per_image]
-    if chosen:
-        crops = [_crop(picture, face, choice) for face in chosen]
-        cuts = [_cut(face, choice) for face in chosen]
-        return ChosenFaces(picture, found, chosen, crops, cuts, source, choice.order)
-    if found:
+    faces = order_faces(faces, choice.order, picture.size)
+    wanted = faces[choice.index : choice.index + choice.faces_per_image]
+    if wanted:
+        chosen = [_crop(picture, face, choice) for face in wanted]
+        return ChosenFaces(picture, faces, chosen, source, choice.order)
+    if faces:
         reason = (
-            f"{_count(len(found), 'face')} found, but index {choice.index} asks for face "
+            f"{_count(len(faces), 'face')} found, but index {choice.index} asks for face "
             f"number {choice.index + 1} (index counts from 0)"
         )
     if choice.if_no_face == "skip":
-        return ChosenFaces(picture, found, [], [], [], source, choice.order, reason)
+        return ChosenFaces(picture, faces, [], source, choice.order, reason)
     if choice.if_no_face == "use whole image":
-        whole = Face(Box(0, 0, picture.width, picture.height), score=0.0)
-        crops, cuts = [pad_to_square(picture, choice.size)], [whole.box.to_cut()]
-        return ChosenFaces(picture, found, [whole], crops, cuts, source, choice.order, reason)
+        chosen = [_whole(picture, choice.size)]
+        return ChosenFaces(picture, faces, chosen, source, choice.order, reason)
     raise NoFaceError(f"{title} ({picture.width} x {picture.height}): {reason}. {remedy}")
 
 
@@ -110,13 +114,13 @@ def _count(number: int, noun: str) -> str:
 
 
 def _detect(picture: Image.Image, detector: Detector, threshold: float) -> tuple[list[Face], str]:
-    faces = detector.detect(picture)
-    found = [face for face in faces if face.score >= threshold]
+    candidates = detector.detect(picture)
+    faces = [face for face in candidates if face.score >= threshold]
     reason = f"no face found by detector '{detector.name}' ({detector.tried})"
-    if faces and not found:
-        best = max(face.score for face in faces)
+    if candidates and not faces:
+        best = max(face.score for face in candidates)
         reason += f"; the best candidate scored {best:.2f}, below the threshold {threshold:.2f}"
-    return found, reason
+    return faces, reason
 
 
 def _given(picture: Image.Image, boxes: Sequence[Box]) -> tuple[list[Face], str]:
@@ -127,30 +131,28 @@ def _given(picture: Image.Image, boxes: Sequence[Box]) -> tuple[list[Face], str]
     return inside, "the connected 'bboxes' hold no box for it"
 
 
-def _crop(picture: Image.Image, face: Face, choice: Choice) -> Image.Image:
-    picture, box = _manageable(picture, face.box.grown(choice.padding))
-    return pad_to_square(crop_face(picture, box, _eyes(face, choice)), choice.size)
+def _crop(picture: Image.Image, face: Face, choice: Choice) -> FaceCrop:
+    eyes = face.landmarks if choice.level_eyes else None
+    cut = face_cut(face.box.grown(choice.padding), eyes)
+    return FaceCrop(face, cut, pad_to_square(crop_cut(*_manageable(picture, cut)), choice.size))
 
 
-def _cut(face: Face, choice: Choice) -> Cut:
-    eyes = _eyes(face, choice)
-    return face.box.grown(choice.padding).to_cut(0.0 if eyes is None else eye_tilt(eyes))
+def _whole(picture: Image.Image, size: int) -> FaceCrop:
+    face = Face(Box(0, 0, picture.width, picture.height), score=0.0)
+    return FaceCrop(face, face.box.to_cut(), pad_to_square(picture, size))
 
 
-def _eyes(face: Face, choice: Choice) -> Points | None:
-    return face.landmarks if choice.level_eyes else None
-
-
-def _manageable(picture: Image.Image, box: Box) -> tuple[Image.Image, Box]:
-    """Picture and box, scaled down where the crop would need gigabytes."""
-    scale = LARGEST_CROP / max(box.width, box.height)
+def _manageable(picture: Image.Image, cut: Cut) -> tuple[Image.Image, Cut]:
+    """Picture and cut, scaled down where the crop would need gigabytes."""
+    scale = LARGEST_CROP / max(cut.width, cut.height)
     if scale >= 1:
-        return picture, box
+        return picture, cut
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    box = Box(cut.x, cut.y, cut.x + cut.width, cut.y + cut.height)
     box = box.scaled(size[0] / picture.width, size[1] / picture.height)
     centre, half = box.centre, LARGEST_CROP / 2  # a picture that is one pixel scales no further
     box = Box(
         max(box.x1, centre[0] - half), max(box.y1, centre[1] - half),
         min(box.x2, centre[0] + half), min(box.y2, centre[1] + half),
     )  # fmt: skip
-    return picture.resize(size, reducing_gap=2.0), box
+    return picture.resize(size, reducing_gap=2.0), box.to_cut(cut.tilt)

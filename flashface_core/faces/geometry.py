@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .boxes import Box
+from .boxes import Box, Cut
 
 Points = tuple[tuple[float, float], ...]
 
@@ -64,12 +64,6 @@ def pad_to_square(image: Image.Image, size: int) -> Image.Image:
     return square
 
 
-def crop_box(image: Image.Image, box: Box) -> Image.Image:
-    """The pixels of the rounded box, black where it leaves the image; at least 1 x 1."""
-    cut = box.to_cut()
-    return image.crop((cut.x, cut.y, cut.x + cut.width, cut.y + cut.height))
-
-
 def eye_tilt(landmarks: Sequence[Sequence[float]]) -> float:
     """Degrees, counter-clockwise, that level the eyes (landmarks 0 and 1).
 
@@ -94,17 +88,18 @@ def _span(a: Sequence[float], b: Sequence[float]) -> float:
     return float(np.sqrt(np.sum(d * d)))
 
 
-def crop_face(
-    image: Image.Image, box: Box, landmarks: Sequence[Sequence[float]] | None = None
-) -> Image.Image:
-    """The authors' face crop: rounded box, then turned in place until the eyes are level.
+def face_cut(box: Box, landmarks: Sequence[Sequence[float]] | None = None) -> Cut:
+    """Where the authors cut a face: the rounded box, turned in place until the eyes are level."""
+    return box.to_cut(0.0 if landmarks is None else eye_tilt(landmarks))
 
-    The turn is about the crop's centre, nearest neighbour, same canvas, black corners; without
-    landmarks the crop stays as it is.
+
+def crop_cut(image: Image.Image, cut: Cut) -> Image.Image:
+    """The pixels of a cut, black where it leaves the image; `paste.paste_crop` puts them back.
+
+    The turn is about the crop's centre, nearest neighbour, same canvas, black corners.
     """
-    crop = crop_box(image, box)
-    tilt = eye_tilt(landmarks) if landmarks is not None else 0.0
-    return crop.rotate(tilt) if tilt else crop
+    crop = image.crop((cut.x, cut.y, cut.x + cut.width, cut.y + cut.height))
+    return crop.rotate(cut.tilt) if cut.tilt else crop
 
 
 def region_box(corners: Sequence[float], width: int, height: int) -> Box:

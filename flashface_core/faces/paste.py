@@ -1,7 +1,7 @@
 """Puts square face crops back where they were taken from, with a soft edge.
 
-The inverse of a crop: the black borders of `pad_to_square` are cut off, the rest is turned back,
-scaled to its place, and blends into the picture over `feather` of the shorter side.
+The inverse of `geometry.crop_cut` and `pad_to_square`: the black borders are cut off, the rest is
+turned back, scaled to its place, and blends into the picture over `feather` of the shorter side.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..images import pil_to_image
 from .boxes import Cut
 from .geometry import square_fit
 
-Region = tuple[slice, slice]
+Part = tuple[slice, slice]
 """Rows and columns of a cut, from its own top left corner."""
 
 
@@ -34,16 +34,16 @@ def paste_crop(picture: torch.Tensor, crop: Image.Image, cut: Cut, feather: floa
     return result
 
 
-def edge(width: int, height: int, feather: float, region: Region | None = None) -> torch.Tensor:
+def edge(width: int, height: int, feather: float, part: Part | None = None) -> torch.Tensor:
     """1 inside of (height, width), falling to 0 at the edges over `feather` of the shorter side.
 
-    region: what of it is returned, all by default.
+    part: what of it is returned, all by default.
     """
-    rows, columns = region or (slice(0, height), slice(0, width))
+    rows, columns = part or (slice(0, height), slice(0, width))
     ramp = max(feather * min(width, height), 1e-6)
 
-    def inwards(part: slice, size: int) -> torch.Tensor:
-        at = torch.arange(part.start, part.stop, dtype=torch.float64) + 0.5
+    def inwards(span: slice, size: int) -> torch.Tensor:
+        at = torch.arange(span.start, span.stop, dtype=torch.float64) + 0.5
         return torch.minimum(at, size - at)
 
     nearest = torch.minimum(inwards(rows, height)[:, None], inwards(columns, width)[None])
@@ -51,23 +51,23 @@ def edge(width: int, height: int, feather: float, region: Region | None = None) 
 
 
 def _blend(
-    crop: Image.Image, cut: Cut, feather: float, region: Region
+    crop: Image.Image, cut: Cut, feather: float, part: Part
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A region of the cut as the crop shows it, (h, w, 3), and how much of it counts, (h, w)."""
+    """A part of the cut as the crop shows it, (h, w, 3), and how much of it counts, (h, w)."""
     fit = square_fit(cut.width, cut.height, crop.width)
     inside = crop.crop((fit.left, fit.top, fit.left + fit.resized[0], fit.top + fit.resized[1]))
-    share = edge(cut.width, cut.height, feather, region)
+    share = edge(cut.width, cut.height, feather, part)
     if cut.tilt:
         sure = Image.fromarray(edge(*inside.size, feather).numpy())
         sure = sure.rotate(-cut.tilt, Image.Resampling.BILINEAR)
-        share = torch.minimum(share, torch.from_numpy(np.array(_scaled(sure, cut, region))))
+        share = torch.minimum(share, torch.from_numpy(np.array(_scaled(sure, cut, part))))
         inside = inside.rotate(-cut.tilt, Image.Resampling.BICUBIC)
-    return pil_to_image(_scaled(inside, cut, region)), share.clamp(0, 1)
+    return pil_to_image(_scaled(inside, cut, part)), share.clamp(0, 1)
 
 
-def _scaled(inside: Image.Image, cut: Cut, region: Region) -> Image.Image:
-    """A region of the cut, of an image that shows all of it in another size."""
-    rows, columns = region
+def _scaled(inside: Image.Image, cut: Cut, part: Part) -> Image.Image:
+    """A part of the cut, of an image that shows all of it in another size."""
+    rows, columns = part
     across, down = inside.width / cut.width, inside.height / cut.height
     left, right = columns.start * across, min(columns.stop * across, inside.width)
     top, bottom = rows.start * down, min(rows.stop * down, inside.height)
@@ -81,5 +81,5 @@ def _seen(start: int, size: int, limit: int) -> slice:
     return slice(first, max(min(size, limit - start), first))
 
 
-def _moved(part: slice, by: int) -> slice:
-    return slice(part.start + by, part.stop + by)
+def _moved(span: slice, by: int) -> slice:
+    return slice(span.start + by, span.stop + by)

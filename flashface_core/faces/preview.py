@@ -34,7 +34,7 @@ def faces_preview(result: ChosenFaces, title: str) -> Image.Image:
     The others are grey and bear the index that would choose them.
     """
     left = _marked(result)
-    right = _column(result.crops, left.height)
+    right = _column([crop.picture for crop in result.chosen], left.height)
     sheet = Image.new("RGB", (left.width + (right.width + GAP if right else 0), left.height), DARK)
     sheet.paste(left, (0, 0))
     if right:
@@ -68,19 +68,19 @@ def region_preview(
 
 
 def _summary(result: ChosenFaces, title: str) -> list[tuple[str, Colour]]:
-    if not result.crops:
+    if not result.chosen:
         return [(f"{title}: no face, skipped", WARN), (_short(result.reason), OTHER)]
     if result.reason:
         return [(f"{title}: no face, whole image used", WARN), (_short(result.reason), OTHER)]
-    used, found = len(result.chosen), len(result.found)
+    used, faces = len(result.chosen), len(result.faces)
     text = "the only face is used"
-    if found > 1:
+    if faces > 1:
         how = result.order if " to " in result.order else f"{result.order} first"
-        first = next(i for i, face in enumerate(result.found) if face is result.chosen[0])
-        text = f"{used} of {found} faces used, {how}" + (f", from index {first}" if first else "")
+        first = next(i for i, face in enumerate(result.faces) if face is result.chosen[0].face)
+        text = f"{used} of {faces} faces used, {how}" + (f", from index {first}" if first else "")
     if result.source == "bboxes":
         return [(f"{title}: {text}", CHOSEN), ("boxes as given to bboxes", OTHER)]
-    scores = ", ".join(f"{face.score:.2f}" for face in result.chosen[:6])
+    scores = ", ".join(f"{crop.face.score:.2f}" for crop in result.chosen[:6])
     return [(f"{title}: {text}", CHOSEN), (f"found by {result.source}, score {scores}", OTHER)]
 
 
@@ -98,18 +98,19 @@ def _marked(result: ChosenFaces) -> Image.Image:
     bright = result.picture.resize(size, reducing_gap=2.0)
     canvas = ImageEnhance.Brightness(bright).enhance(0.45)
     draw = ImageDraw.Draw(canvas)
-    labelled = len(result.found) <= LABELLED
-    for index, face in enumerate(result.found):
+    chosen = [crop.face for crop in result.chosen]
+    labelled = len(result.faces) <= LABELLED
+    for index, face in enumerate(result.faces):
         # by identity: two boxes may be equal, and only one of them chosen
-        if not any(face is chosen for chosen in result.chosen):
+        if not any(face is other for other in chosen):
             corners = _corners(face.box, scale, size)
             draw.rectangle(corners, outline=OTHER, width=2)
             if labelled:
                 write(canvas, (corners[0] + 1, corners[3] + 2), f"index {index}", OTHER, 14)
-    for face in result.chosen:
+    for face in chosen:
         x1, y1, x2, y2 = (round(v) for v in _corners(face.box, scale, size))
         canvas.paste(bright.crop((x1, y1, x2, y2)), (x1, y1))
-    for number, face in enumerate(result.chosen, 1):
+    for number, face in enumerate(chosen, 1):
         corners = _corners(face.box, scale, size)
         draw.rectangle(corners, outline=CHOSEN, width=3)
         # above the face where there is room, so that it hides none of it

@@ -161,8 +161,8 @@ def compare(
 def _largest(
     pictures: Sequence[Image.Image], what: str, detector: Detector, recognizer: Recognizer
 ) -> list[KnownFace]:
-    found = [_known_faces(picture, detector, recognizer)[:1] for picture in pictures]
-    known = [face for faces in found for face in faces]
+    per_picture = [_known_faces(picture, detector, recognizer)[:1] for picture in pictures]
+    known = [face for faces in per_picture for face in faces]
     if not known:
         raise SimilarityError(
             f"No face to compare was found in the {len(pictures)} {what}(s) by detector "

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,13 +8,12 @@ import torch
 from comfy_api.latest import io, ui
 from PIL import Image
 
-from ...flashface_core.faces.choose import REMEDY, Choice, ChosenFaces, NoFaceError
-from ...flashface_core.faces.detection import Detector, Settings, fingerprint, load_detector
-from ...flashface_core.faces.preview import faces_preview
+from ...flashface_core.faces.align import align_face
+from ...flashface_core.faces.choose import Choice, ChosenFaces, NoFaceError
+from ...flashface_core.faces.detection import Detector
 from ...flashface_core.images import pil_to_image
-from .. import folders
 from ..faces import inputs as face_inputs
-from ..faces.crop_faces import PREVIEWS, choose_in_batches
+from ..faces import photos
 from ..types import (
     FACE2DIFFUSION_CATEGORY,
     Face2DiffusionIdentityType,
@@ -22,7 +23,7 @@ from ..types import (
 
 log = logging.getLogger(__name__)
 
-ADVICE = "Use a sharper or more frontal photo, lower 'threshold', or set 'if_no_face' to 'skip'."
+REMEDY = "Use a sharper or more frontal photo, lower 'threshold', or set 'if_no_face' to 'skip'."
 INPUTS = [
     Face2DiffusionModelType.Input("face2diffusion", tooltip="From Load Face2Diffusion Model."),
     io.Image.Input(
@@ -106,7 +107,7 @@ class Face2DiffusionEncodeFace(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, **_) -> str:
-        return fingerprint(folders.face_models())  # a better detector may have been added
+        return photos.models_fingerprint()  # a better detector may have been added
 
     @classmethod
     def execute(
@@ -117,7 +118,7 @@ class Face2DiffusionEncodeFace(io.ComfyNode):
         expression=("",),
         expression_strength=(1.0,),
         detector=None,
-        **settings,
+        **wanted,
     ) -> io.NodeOutput:
         from ...flashface_core.face2diffusion.identity import (
             make_identity,
@@ -128,10 +129,10 @@ class Face2DiffusionEncodeFace(io.ComfyNode):
         # texts first: a mistake in them should not wait for the photos
         face = parse_expression(expression[0])
         shares = parse_numbers(weights[0], "weights")
-        choice = Choice(**{name: values[0] for name, values in settings.items()})
-        finder = detector[0] if detector else _best_detector()
-        crops, shown, photos = _faces_of(image, choice, finder)
-        faces = torch.stack([pil_to_image(crop) for crop in crops])
+        choice = Choice(**{name: values[0] for name, values in wanted.items()})
+        finder = detector[0] if detector else photos.best_detector()
+        aligned, shown, total = _align_photos(image, choice, finder)
+        faces = torch.stack([pil_to_image(crop) for crop in aligned])
         identity = make_identity(
             face2diffusion[0],
             faces.mul(255).round().to(torch.uint8),
@@ -140,64 +141,53 @@ class Face2DiffusionEncodeFace(io.ComfyNode):
             expression_strength[0],
         )
         log.info("Encode Face: %s.", identity)
-        previews = _previews(shown, identity.likeness, photos)
+        previews = _previews(shown, identity.likeness, total)
         return io.NodeOutput(identity, faces, ui=ui.PreviewImage(previews, cls=cls))
 
 
-def _best_detector() -> Detector:
-    return load_detector("auto", Settings(folders.face_models()))
-
-
-def _faces_of(
+def _align_photos(
     images: list, choice: Choice, detector: Detector
 ) -> tuple[list[Image.Image], list[ChosenFaces], int]:
     """The aligned faces of all photos, what is previewed of them, and how many photos there are."""
-    crops, shown, photos = [], [], 0
-    try:
-        for photos, result in enumerate(_aligned(images, choice, detector), 1):
-            crops += result.crops
-            if photos <= PREVIEWS:
-                shown.append(result)
-    except NoFaceError as error:
-        # what Detect & Crop Faces advises names inputs that this node has not
-        raise NoFaceError(str(error).replace(REMEDY, ADVICE)) from error
-    if not crops:
+    aligned, shown, total = [], [], 0
+    for total, result in enumerate(_aligned(images, choice, detector), 1):
+        aligned += [crop.picture for crop in result.chosen]
+        if total <= photos.PREVIEWS:
+            shown.append(result)
+    if not aligned:
         raise NoFaceError(
-            f"No face is left: every photo was skipped ({photos} of {photos}). "
+            f"No face is left: every photo was skipped ({total} of {total}). "
             "Use sharper or more frontal photos, or lower 'threshold'."
         )
-    return crops, shown, photos
+    return aligned, shown, total
 
 
 def _aligned(images: list, choice: Choice, detector: Detector) -> Iterator[ChosenFaces]:
     """The chosen face of every photo, with its aligned crop in the place of the square one."""
-    from ...flashface_core.faces.align import align_face
-
-    for number, result in enumerate(choose_in_batches(images, choice, detector, None), 1):
-        crops = []
-        for face in result.chosen:
-            if face.landmarks is None:
+    results = photos.choose_in_batches(images, choice, detector, remedy=REMEDY)
+    for number, result in enumerate(results, 1):
+        chosen = []
+        for crop in result.chosen:
+            if crop.face.landmarks is None:
                 raise ValueError(
                     f"The face detector '{result.source}' finds no eyes, nose and mouth (photo "
                     f"{number}), which Face2Diffusion needs to align the face. Connect Load Face "
                     "Detector with insightface or yunet."
                 )
-            crop = align_face(result.picture, face.landmarks)
-            crops.append(Image.fromarray(crop.numpy()))
-        yield replace(result, crops=crops)
+            face = align_face(result.picture, crop.face.landmarks)
+            chosen.append(replace(crop, picture=Image.fromarray(face.numpy())))
+        yield replace(result, chosen=chosen)
 
 
 def _previews(
-    results: list[ChosenFaces], likeness: tuple[float, ...], photos: int
+    results: list[ChosenFaces], likeness: tuple[float, ...], total: int
 ) -> list[torch.Tensor]:
     rest = iter(likeness)
     pictures = []
     for number, result in enumerate(results, 1):
-        alike = [f"{next(rest):.2f}" for _ in result.crops]
+        alike = [f"{next(rest):.2f}" for _ in result.chosen]
         title = f"Photo {number}"
         if len(likeness) > 1 and alike:
             title += f", {alike[0]} like the average"
-        if number == PREVIEWS < photos:
-            title += f" ({photos - number} more are not shown)"
-        pictures.append(pil_to_image(faces_preview(result, title)))
+        pictures.append(photos.preview(result, title, number, total))
     return pictures

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from comfy_api.latest import io
 
 from ..types import FACE2DIFFUSION_CATEGORY, Face2DiffusionIdentityType

@@ -1,23 +1,15 @@
-from collections.abc import Iterator
+from __future__ import annotations
 
 import torch
 from comfy_api.latest import io, ui
 
-from ...flashface_core.faces.boxes import Box, box_payload, boxes_per_batch
-from ...flashface_core.faces.choose import (
-    IF_NO_FACE,
-    Choice,
-    ChosenFaces,
-    NoFaceError,
-    choose_faces,
-)
-from ...flashface_core.faces.detection import Detector, Settings, fingerprint, load_detector
+from ...flashface_core.faces.boxes import box_payload, boxes_per_batch
+from ...flashface_core.faces.choose import IF_NO_FACE, Choice, ChosenFaces, NoFaceError
 from ...flashface_core.faces.geometry import box_mask
-from ...flashface_core.faces.preview import faces_preview
-from ...flashface_core.images import image_to_pil, pil_to_image
-from .. import folders
+from ...flashface_core.images import pil_to_image
 from ..types import CATEGORY, FlashFaceDetectorType
 from . import inputs as face_inputs
+from . import photos
 
 INPUTS = [
     io.Image.Input(
@@ -101,10 +93,6 @@ OUTPUTS = [
 ]
 
 
-PREVIEWS = 32
-"""Images of a call that are previewed at most: frames of a film are many."""
-
-
 class FlashFaceCropFaces(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -125,22 +113,22 @@ class FlashFaceCropFaces(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, **_) -> str:
-        return fingerprint(folders.face_models())  # a better detector may have been added
+        return photos.models_fingerprint()  # a better detector may have been added
 
     @classmethod
-    def execute(cls, image, detector=None, bboxes=None, **settings) -> io.NodeOutput:
-        choice = Choice(**{name: values[0] for name, values in settings.items()})
+    def execute(cls, image, detector=None, bboxes=None, **wanted) -> io.NodeOutput:
+        choice = Choice(**{name: values[0] for name, values in wanted.items()})
         counts = [batch.shape[0] for batch in image]
         boxes = boxes_per_batch(bboxes, counts) if bboxes else None
-        finder = _detector(detector, boxes)
+        finder = detector[0] if detector else None if boxes else photos.best_detector()
         crops, frames, masks, previews, reasons = [], [], [], [], []
-        for result in choose_in_batches(image, choice, finder, boxes):
-            crops += [pil_to_image(crop) for crop in result.crops]
-            frames.append(_boxes(result))
+        for number, result in enumerate(photos.choose_in_batches(image, choice, finder, boxes), 1):
+            crops += [pil_to_image(crop.picture) for crop in result.chosen]
+            frames.append([box_payload(crop.face.box, crop.cut) for crop in result.chosen])
             masks.append(_mask(result))
             reasons.append(result.reason)
-            if len(previews) < PREVIEWS:
-                previews.append(_preview(result, len(frames), sum(counts)))
+            if number <= photos.PREVIEWS:
+                previews.append(photos.preview(result, f"Image {number}", number, sum(counts)))
         if not crops:
             reason = reasons[0] if reasons else "the image input is empty"
             raise NoFaceError(
@@ -156,60 +144,10 @@ class FlashFaceCropFaces(io.ComfyNode):
         )
 
 
-def _detector(given: list | None, boxes: list | None) -> Detector | None:
-    """The connected detector, the best one here, or None where boxes make one unnecessary."""
-    if given:
-        return given[0]
-    return load_detector("auto", Settings(folders.face_models())) if boxes is None else None
-
-
-def _preview(result: ChosenFaces, number: int, total: int) -> torch.Tensor:
-    more = total - number if number == PREVIEWS else 0
-    title = f"Image {number}" + (f" ({more} more are not shown)" if more else "")
-    return pil_to_image(faces_preview(result, title))
-
-
-def choose_in_batches(
-    image: list[torch.Tensor],
-    choice: Choice,
-    detector: Detector | None,
-    boxes: list[list[list[Box]]] | None,
-) -> Iterator[ChosenFaces]:
-    """Find the faces of every image, one after the other, with progress and interruption.
-
-    image: batches (N, H, W, 3), 0 to 1. boxes: for each batch, for each image, what to use instead
-    of detecting. Raises NoFaceError as `choice` says.
-    """
-    from comfy.model_management import throw_exception_if_processing_interrupted
-    from comfy.utils import ProgressBar
-
-    total = sum(batch.shape[0] for batch in image)
-    progress = ProgressBar(total)
-    number = 0
-    for i, batch in enumerate(image):
-        for j, picture in enumerate(batch):
-            throw_exception_if_processing_interrupted()
-            number += 1
-            yield choose_faces(
-                image_to_pil(picture),
-                choice,
-                detector,
-                boxes[i][j] if boxes is not None else None,
-                f"Image {number} of {total}",
-            )
-            progress.update(1)
-
-
 def _regroup(results: list, counts: list[int]) -> list[list]:
     rest = iter(results)
     return [[next(rest) for _ in range(count)] for count in counts]
 
 
-def _boxes(result: ChosenFaces) -> list[dict]:
-    return [
-        box_payload(face.box, cut) for face, cut in zip(result.chosen, result.cuts, strict=True)
-    ]
-
-
 def _mask(result: ChosenFaces) -> torch.Tensor:
-    return box_mask([face.box for face in result.chosen], *result.picture.size)
+    return box_mask([crop.face.box for crop in result.chosen], *result.picture.size)

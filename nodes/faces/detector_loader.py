@@ -1,14 +1,16 @@
+from __future__ import annotations
+
 from comfy_api.latest import io
 
 from ...flashface_core.faces.detection import (
     DETECTORS,
     PROVIDERS,
     Settings,
-    fingerprint,
     load_detector,
 )
 from .. import folders
 from ..types import CATEGORY, FlashFaceDetectorType
+from . import photos
 
 
 class FlashFaceDetectorLoader(io.ComfyNode):
@@ -76,7 +78,7 @@ class FlashFaceDetectorLoader(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, **_) -> str:
-        return fingerprint(folders.face_models())  # a model file that is added is noticed
+        return photos.models_fingerprint()  # a model file that is added is noticed
 
     @classmethod
     def execute(

@@ -1,12 +1,14 @@
 """Inputs that all nodes which look for faces have in common."""
 
+from __future__ import annotations
+
 from comfy_api.latest import io
 
 from ...flashface_core.faces.detection import ORDERS
 
 
 def order() -> io.Combo.Input:
-    """Return the choice of which face of an image comes first."""
+    """The choice of which face of an image comes first."""
     return io.Combo.Input(
         "order",
         options=list(ORDERS),
@@ -16,12 +18,12 @@ def order() -> io.Combo.Input:
 
 
 def index(tooltip: str) -> io.Int.Input:
-    """Return the number of a face in that order."""
+    """The number of a face in that order."""
     return io.Int.Input("index", default=0, min=0, max=1000, tooltip=tooltip)
 
 
 def threshold(more: str = "") -> io.Float.Input:
-    """Return the lowest score that a face may have. more: said after that in the tooltip."""
+    """The lowest score that a face may have. more: said after that in the tooltip."""
     return io.Float.Input(
         "threshold",
         default=0.6,

@@ -1,7 +1,10 @@
+from __future__ import annotations
+
 import torch
 from comfy_api.latest import io
 
 from ...flashface_core.faces.boxes import Box, boxes_per_batch
+from ...flashface_core.faces.paste import paste_crop
 from ...flashface_core.images import image_to_pil, to_rgb
 from ..types import CATEGORY
 
@@ -69,8 +72,6 @@ class FlashFacePasteFaces(io.ComfyNode):
 
     @classmethod
     def execute(cls, image, faces, bboxes, padding, feather) -> io.NodeOutput:
-        from ...flashface_core.faces.paste import paste_crop
-
         boxes = boxes_per_batch(bboxes, [batch.shape[0] for batch in image])
         crops = [crop for batch in faces for crop in batch]
         _check(boxes, crops)

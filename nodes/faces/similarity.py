@@ -1,12 +1,15 @@
+from __future__ import annotations
+
 import torch
 from comfy_api.latest import io, ui
 from PIL import Image
 
-from ...flashface_core.faces.detection import Settings, load_detector
-from ...flashface_core.faces.detection.files import fingerprint
+from ...flashface_core.faces.similarity import compare, load_recognizer
+from ...flashface_core.faces.similarity_report import similarity_report
 from ...flashface_core.images import image_to_pil, pil_to_image
 from .. import folders
 from ..types import CATEGORY, FlashFaceDetectorType
+from . import photos
 
 
 class FlashFaceSimilarity(io.ComfyNode):
@@ -63,16 +66,12 @@ class FlashFaceSimilarity(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, **_) -> str:
-        return fingerprint(folders.face_models())  # a model file that is added is noticed
+        return photos.models_fingerprint()  # a model file that is added is noticed
 
     @classmethod
     def execute(cls, image, faces, detector=None, target=None) -> io.NodeOutput:
-        from ...flashface_core.faces.similarity import compare, load_recognizer
-        from ...flashface_core.faces.similarity_report import similarity_report
-
-        places = folders.face_models()
-        recognizer = load_recognizer(places, *_like(detector))
-        finder = detector or load_detector("auto", Settings(places))
+        recognizer = load_recognizer(folders.face_models(), *_like(detector))
+        finder = detector or photos.best_detector()
         result = compare(_pictures(image), _pictures(faces), finder, recognizer, _pictures(target))
         report = pil_to_image(similarity_report(result))[None]
         return io.NodeOutput(result.sim_ref, report, ui=ui.PreviewImage(report, cls=cls))

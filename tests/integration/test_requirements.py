@@ -37,7 +37,11 @@ def run(code: str) -> str:
 
 def modules() -> list[str]:
     core = Path(ROOT, "flashface_core")
-    files = [*core.glob("faces/**/*.py"), *core.glob("files/*.py"), *core.glob("flashface/reference_*.py")]
+    files = [
+        *core.glob("faces/**/*.py"),
+        *core.glob("files/*.py"),
+        *core.glob("flashface/reference_*.py"),
+    ]
     paths = [file.relative_to(ROOT).with_suffix("") for file in files]
     return sorted(".".join(path.parts) for path in paths if path.name != "__init__")
 
@@ -62,7 +66,7 @@ from flashface_core.faces.detection import load_detector, working_detectors, Mod
 from flashface_core.faces.choose import Choice, choose_faces
 detector = load_detector()
 result = choose_faces(picture, Choice(), detector)
-print(detector.name, working_detectors(ModelFolders()), [c.size for c in result.crops])
+print(detector.name, working_detectors(ModelFolders()), [c.picture.size for c in result.chosen])
 """
     assert run(HIDE + ASTRONAUT + code).strip() == "lbp ['lbp'] [(224, 224)]"
 

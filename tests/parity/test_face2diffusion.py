@@ -178,7 +178,7 @@ def test_a_lone_f_is_not_the_person(case, golden_clip):
 
 @pytest.mark.parametrize("case", params("D_align"))
 def test_alignment(case, record):
-    matrix = align.similarity(case["landmarks5"])
+    matrix = align.face_transform(case["landmarks5"])
     corners = np.array([[0, 0, 1], [111, 0, 1], [0, 111, 1], [111, 111, 1]], dtype=float).T
     moved = matrix @ np.linalg.inv(np.array(case["matrix"])) @ corners - corners
     worst = float(np.abs(moved).max())

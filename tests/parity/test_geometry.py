@@ -14,9 +14,9 @@ from PIL import Image
 from flashface_core.faces.boxes import Box
 from flashface_core.faces.geometry import (
     box_mask,
-    crop_box,
-    crop_face,
+    crop_cut,
     eye_tilt,
+    face_cut,
     pad_to_square,
     region_box,
     region_extent,
@@ -65,7 +65,7 @@ def test_crop_is_the_rounded_box_turned_by_the_eye_tilt(case: dict) -> None:
     assert [list(box.rounded()) for box in boxes] == case["crop_box_rounded"]
     assert_tilts(case["landmarks"], case["rotate_angles"])
     for box, landmarks, crop in zip(boxes, case["landmarks"], case["crops"], strict=True):
-        result = crop_face(image, box, landmarks)
+        result = crop_cut(image, face_cut(box, landmarks))
         assert list(result.size) == crop["size"]
         assert_pixels(result, crop["sha256_rgb"], crop["tensor"])
 
@@ -83,7 +83,7 @@ def test_detector_frame_maps_back_to_the_image(case: dict) -> None:
     landmarks = [[fit.point_to_image(*p) for p in face] for face in case["detector_landmarks"]]
     assert landmarks == [[tuple(p) for p in face] for face in case["landmarks_out"]]
     assert_tilts(landmarks, case["rotate_angles"])
-    crop = crop_face(image, boxes[0], landmarks[0])
+    crop = crop_cut(image, face_cut(boxes[0], landmarks[0]))
     assert list(crop.size) == case["crop_size"]
     assert_pixels(pad_to_square(crop, 224), case["crop_pad224_sha256"], case["tensor"])
 
@@ -94,7 +94,7 @@ def test_detector_input_is_the_image_padded_to_640(case: dict) -> None:
     if sha(square) != case["net_input_sha256"]:
         print(f"{case['id']}: detector input is not bit-exact with this Pillow")
     left, top, right, bottom = case["padding_l_t_r_b"]
-    inside = crop_box(square, Box(left, top, 640 - right, 640 - bottom))
+    inside = crop_cut(square, Box(left, top, 640 - right, 640 - bottom).to_cut())
     plain = synth(case["image"]).resize(inside.size, Image.Resampling.BICUBIC)
     assert sha(inside) == sha(plain)
     assert np.asarray(square).sum() == np.asarray(inside).sum()

@@ -140,28 +140,28 @@ ORDERED = {
 def test_every_order_and_index(order: str, index: int) -> None:
     choice = Choice(order=order, index=index, faces_per_image=2)
     result = choose_faces(PICTURE, choice, Fixed(*FACES))
-    assert [face.box for face in result.found] == ORDERED[order]
-    assert [face.box for face in result.chosen] == ORDERED[order][index : index + 2]
-    assert len(result.crops) == len(result.chosen) and result.reason == ""
+    assert [face.box for face in result.faces] == ORDERED[order]
+    assert [crop.face.box for crop in result.chosen] == ORDERED[order][index : index + 2]
+    assert result.reason == ""
 
 
 def test_given_boxes_are_taken_without_detection_or_threshold() -> None:
     result = choose_faces(PICTURE, Choice(threshold=1.0), Fixed(), [SMALL, BIG])
-    assert result.chosen == [Face(BIG)] and result.source == "bboxes"
+    assert [crop.face for crop in result.chosen] == [Face(BIG)] and result.source == "bboxes"
 
 
 def test_padding_grows_the_crop_and_not_the_box() -> None:
     result = choose_faces(PICTURE, Choice(padding=1.0, size=64), Fixed(), [SMALL])
-    assert result.chosen[0].box == SMALL
-    assert result.crops[0].getpixel((5, 30)) == (0, 0, 0)  # left of the picture
-    assert result.crops[0].getpixel((60, 30)) == (255, 255, 255)
+    assert result.chosen[0].face.box == SMALL
+    assert result.chosen[0].picture.getpixel((5, 30)) == (0, 0, 0)  # left of the picture
+    assert result.chosen[0].picture.getpixel((60, 30)) == (255, 255, 255)
 
 
 def test_level_eyes_turns_only_when_wanted() -> None:
     eyes = ((45.0, 55.0), (50.0, 60.0), (47.0, 60.0), (45.0, 65.0), (50.0, 66.0))
     detector = Fixed(Face(TALL, 1.0, eyes))
-    turned = choose_faces(PICTURE, Choice(), detector).crops[0]
-    straight = choose_faces(PICTURE, Choice(level_eyes=False), detector).crops[0]
+    turned = choose_faces(PICTURE, Choice(), detector).chosen[0].picture
+    straight = choose_faces(PICTURE, Choice(level_eyes=False), detector).chosen[0].picture
     assert np.asarray(turned).min() == 0 and turned.tobytes() != straight.tobytes()
 
 
@@ -202,11 +202,11 @@ def test_no_face_is_an_error_a_skip_or_the_whole_image(detector, boxes, choice, 
     assert str(error.value) == f"Image 2 of 3 (100 x 100): {reason}. {REMEDY}"
 
     skipped = choose_faces(PICTURE, replace(choice, if_no_face="skip"), detector, boxes)
-    assert skipped.crops == skipped.chosen == [] and skipped.reason == reason
+    assert skipped.chosen == [] and skipped.reason == reason
 
     whole = choose_faces(PICTURE, replace(choice, if_no_face="use whole image"), detector, boxes)
-    assert [face.box for face in whole.chosen] == [Box(0, 0, 100, 100)]
-    assert np.asarray(whole.crops[0]).min() == 255 and whole.reason == reason
+    assert [crop.face.box for crop in whole.chosen] == [Box(0, 0, 100, 100)]
+    assert np.asarray(whole.chosen[0].picture).min() == 255 and whole.reason == reason
 
 
 @pytest.mark.parametrize("seed", range(100))
@@ -224,6 +224,6 @@ def test_random_pictures_and_boxes_give_crops_and_a_preview(seed: int) -> None:
         if_no_face="use whole image",
     )
     result = choose_faces(picture, choice, Fixed(), boxes)
-    assert 1 <= len(result.crops) <= choice.faces_per_image
-    assert all(crop.size == (64, 64) and crop.mode == "RGB" for crop in result.crops)
+    assert 1 <= len(result.chosen) <= choice.faces_per_image
+    assert all(c.picture.size == (64, 64) and c.picture.mode == "RGB" for c in result.chosen)
     assert faces_preview(result, "Image 1").height > 0

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from flashface_core.faces.align import PLACES, align_face, network_input, similarity, warp
+from flashface_core.faces.align import PLACES, align_face, face_transform, network_input, warp
 
 
 def turned(degrees: float, scale: float, shift: tuple[float, float]) -> np.ndarray:
@@ -18,7 +18,7 @@ def turned(degrees: float, scale: float, shift: tuple[float, float]) -> np.ndarr
 @pytest.mark.parametrize("scale", [0.1, 1, 25])
 def test_any_turn_scale_and_shift_is_undone(degrees, scale):
     landmarks = turned(degrees, scale, (300, -40))
-    matrix = similarity(landmarks.tolist())
+    matrix = face_transform(landmarks.tolist())
     back = np.c_[landmarks, np.ones(5)] @ matrix.T
     assert np.abs(back[:, :2] - PLACES).max() < 1e-4
     assert np.linalg.det(matrix) > 0
@@ -45,7 +45,7 @@ def test_outside_of_the_picture_is_black():
 )
 def test_landmarks_of_no_face_are_refused(landmarks):
     with pytest.raises(ValueError, match="landmarks"):
-        similarity(landmarks)
+        face_transform(landmarks)
 
 
 def test_the_network_sees_minus_one_to_one():

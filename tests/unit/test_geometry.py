@@ -8,9 +8,9 @@ from PIL import Image
 from flashface_core.faces.boxes import Box, boxes_per_batch, boxes_per_image
 from flashface_core.faces.geometry import (
     box_mask,
-    crop_box,
-    crop_face,
+    crop_cut,
     eye_tilt,
+    face_cut,
     pad_to_square,
     region_box,
     region_extent,
@@ -45,7 +45,8 @@ def test_any_box_and_tilt_gives_a_crop_of_the_rounded_size(seed: int) -> None:
     random = np.random.RandomState(seed)
     x, y, w, h = random.uniform(-50, 150, 2).tolist() + random.uniform(0.1, 200, 2).tolist()
     box = Box(x, y, x + w, y + h)
-    crop = crop_face(noise(seed, 120, 90), box, random.uniform(0, 120, (5, 2)).tolist())
+    cut = face_cut(box, random.uniform(0, 120, (5, 2)).tolist())
+    crop = crop_cut(noise(seed, 120, 90), cut)
     x1, y1, x2, y2 = box.rounded()
     assert crop.size == (max(1, x2 - x1), max(1, y2 - y1))
 
@@ -56,7 +57,7 @@ def test_thin_strips_keep_one_pixel() -> None:
 
 
 def test_crop_outside_the_picture_is_black() -> None:
-    crop = crop_box(Image.new("RGB", (10, 10), "white"), Box(-5, -5, 5, 5))
+    crop = crop_cut(Image.new("RGB", (10, 10), "white"), Box(-5, -5, 5, 5).to_cut())
     assert crop.getpixel((0, 0)) == (0, 0, 0) and crop.getpixel((9, 9)) == (255, 255, 255)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from flashface_core.faces.boxes import Box, Cut
-from flashface_core.faces.geometry import crop_box, pad_to_square
+from flashface_core.faces.geometry import crop_cut, pad_to_square
 from flashface_core.faces.paste import edge, paste_crop
 from flashface_core.images import image_to_pil, pil_to_image
 
@@ -30,7 +30,7 @@ BOXES = [
 @pytest.mark.parametrize("side", [64, 224])
 def test_an_unchanged_crop_changes_next_to_nothing(box: Box, side: int) -> None:
     picture = smooth_picture()
-    crop = pad_to_square(crop_box(image_to_pil(picture), box), side)
+    crop = pad_to_square(crop_cut(image_to_pil(picture), box.to_cut()), side)
     x1, y1, x2, y2 = (max(0, v) for v in box.rounded())
     x2, y2 = min(x2, WIDTH), min(y2, HEIGHT)
     found = paste_crop(picture, crop, box.to_cut(), 0.2)
@@ -57,7 +57,7 @@ def test_a_box_outside_of_the_picture_changes_nothing() -> None:
 @pytest.mark.parametrize("tilt", [-25.0, 8.0])
 def test_a_turned_crop_is_turned_back(tilt: float) -> None:
     picture, cut = smooth_picture(), Cut(30, 20, 90, 80, tilt)
-    taken = crop_box(image_to_pil(picture), Box(30, 20, 120, 100)).rotate(tilt)
+    taken = crop_cut(image_to_pil(picture), cut)
     crop = pad_to_square(taken, 720)
     found = paste_crop(picture, crop, cut, 0.15)
     assert (found - picture).abs().max() < 0.03

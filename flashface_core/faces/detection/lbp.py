@@ -110,7 +110,7 @@ def _squares(pixels: np.ndarray) -> list[Box]:
     side = min(pixels.shape)
     if side < WINDOW:
         return []
-    found = _cascade().detect_multi_scale(
+    squares = _cascade().detect_multi_scale(
         img=np.ascontiguousarray(pixels),
         scale_factor=1.2,
         step_ratio=1,
@@ -118,7 +118,7 @@ def _squares(pixels: np.ndarray) -> list[Box]:
         max_size=(side, side),
         min_neighbor_number=4,
     )
-    return [Box(d["c"], d["r"], d["c"] + d["width"], d["r"] + d["height"]) for d in found]
+    return [Box(d["c"], d["r"], d["c"] + d["width"], d["r"] + d["height"]) for d in squares]
 
 
 def _groups(votes: _Votes) -> list[_Votes]:

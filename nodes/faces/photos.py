@@ -1,0 +1,60 @@
+"""What the nodes that look for faces in photos share, whatever they make of the faces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from ...flashface_core.faces.boxes import Box
+from ...flashface_core.faces.choose import REMEDY, Choice, ChosenFaces, choose_faces
+from ...flashface_core.faces.detection import Detector, Settings, fingerprint, load_detector
+from ...flashface_core.faces.preview import faces_preview
+from ...flashface_core.images import image_to_pil, pil_to_image
+from .. import folders
+
+PREVIEWS = 32
+"""Images of a call that are previewed at most: frames of a film are many."""
+
+
+def best_detector() -> Detector:
+    """The best detector that works here, for nodes that none is connected to."""
+    return load_detector("auto", Settings(folders.face_models()))
+
+
+def models_fingerprint() -> str:
+    """Changes when a model of detection or recognition comes, goes or is replaced."""
+    return fingerprint(folders.face_models())
+
+
+def choose_in_batches(
+    image: list[torch.Tensor],
+    choice: Choice,
+    detector: Detector | None,
+    boxes: list[list[list[Box]]] | None = None,
+    remedy: str = REMEDY,
+) -> Iterator[ChosenFaces]:
+    """Find the faces of every image, one after the other, with progress and interruption.
+
+    image: batches (N, H, W, 3), 0 to 1. boxes: for each batch, for each image, what to use instead
+    of detecting. Raises NoFaceError as `choice` says, which ends with `remedy`.
+    """
+    from comfy.model_management import throw_exception_if_processing_interrupted
+    from comfy.utils import ProgressBar
+
+    total = sum(batch.shape[0] for batch in image)
+    progress = ProgressBar(total)
+    given = [frame for batch in boxes for frame in batch] if boxes is not None else [None] * total
+    pictures = (picture for batch in image for picture in batch)
+    for number, (picture, frame) in enumerate(zip(pictures, given, strict=True), 1):
+        throw_exception_if_processing_interrupted()
+        title = f"Image {number} of {total}"
+        yield choose_faces(image_to_pil(picture), choice, detector, frame, title, remedy)
+        progress.update(1)
+
+
+def preview(result: ChosenFaces, title: str, number: int, total: int) -> torch.Tensor:
+    """The faces of image `number` of `total`, (H, W, 3); the last one shown says how many more."""
+    if number == PREVIEWS < total:
+        title += f" ({total - number} more are not shown)"
+    return pil_to_image(faces_preview(result, title))
