@@ -33,6 +33,11 @@ def for_saving(name: str) -> str:
     return next((path for path in paths if _can_be_written(path)), paths[0])
 
 
+def listed(name: str) -> list[str]:
+    """All folders of a kind, in the order in which Load nodes look into them."""
+    return folder_paths.get_folder_paths(name)
+
+
 def _can_be_written(path: str) -> bool:
     while not os.path.isdir(path) and path != os.path.dirname(path):
         path = os.path.dirname(path)  # it is made when the first file is saved

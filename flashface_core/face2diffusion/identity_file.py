@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -31,11 +32,13 @@ OPTIONAL = ("expression", "expression_strength")
 LARGEST = {"crops": 255.0, "likeness": 1.001, "expression_strength": 1.0}
 
 
-def save_identity(identity: Identity, folder: str | Path, name: str) -> tuple[Path, bool]:
+def save_identity(
+    identity: Identity, folder: str | Path, name: str, listed: Sequence[str | Path] = ()
+) -> tuple[Path, bool]:
     """Write an identity into `folder`; its path, and whether a new file was made.
 
     Raises SavedFileError for values that `load_identity` refuses; see `save_person`, also for
-    names that are taken.
+    taken names and `listed`.
     """
     tensors = {
         "vector": identity.vector,
@@ -53,7 +56,7 @@ def save_identity(identity: Identity, folder: str | Path, name: str) -> tuple[Pa
             f"This identity cannot be saved: {fault}, and Load Identity would refuse it. Encode "
             "the face again."
         )
-    return save_person(FACE2DIFFUSION_IDENTITY, tensors, folder, name)
+    return save_person(FACE2DIFFUSION_IDENTITY, tensors, folder, name, listed)
 
 
 def load_identity(path: str | Path, model: Face2DiffusionModel) -> Identity:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import re
 import tempfile
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,12 +66,17 @@ FORMATS = (FLASHFACE_REFERENCE, FACE2DIFFUSION_IDENTITY)
 
 
 def save_person(
-    format: Format, tensors: Tensors, folder: str | Path, name: str
+    format: Format,
+    tensors: Tensors,
+    folder: str | Path,
+    name: str,
+    listed: Sequence[str | Path] = (),
 ) -> tuple[Path, bool]:
     """Write a person's tensors into `folder`; the path, and whether a new file was made.
 
-    Nothing is overwritten: where `name` is taken, name_00002 and so on is used, unless that file
-    holds the very same content. The file appears whole or not at all.
+    Nothing is overwritten or hidden: where `name` is taken in `folder` or in one of the `listed`
+    folders (all that are loaded from, the first ones first), name_00002 and so on is used, unless
+    the file that would be loaded holds the very same content. It appears whole or not at all.
     Raises SavedFileError for a bad name or a folder that cannot be written.
     """
     stem = checked_name(name)
@@ -83,7 +89,7 @@ def save_person(
             f"of more than {LARGEST_BYTES / 1024**2:.0f} MB are not read. Use fewer faces."
         )
     try:
-        return write_without_overwriting(Path(folder), stem, content)
+        return write_without_overwriting(Path(folder), stem, content, [Path(p) for p in listed])
     except OSError as error:
         raise SavedFileError(
             f"The {format.noun} could not be saved in {one_line(folder, 400)}: {reason(error)}. "
@@ -166,11 +172,14 @@ def checked_name(name: str) -> str:
     return stem
 
 
-def write_without_overwriting(folder: Path, stem: str, content: bytes) -> tuple[Path, bool]:
+def write_without_overwriting(
+    folder: Path, stem: str, content: bytes, listed: Sequence[Path] = ()
+) -> tuple[Path, bool]:
     """Write `stem`.safetensors, or stem_00002 and so on; its path, and whether it is new.
 
-    A file of this name with the very same content is taken instead. The file appears whole or not
-    at all. Raises OSError where the folder cannot be written.
+    A name is free where neither `folder` nor the `listed` ones have it. Its first file with the
+    very same content is taken instead. The file appears whole or not at all. Raises OSError where
+    the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     handle, half = tempfile.mkstemp(prefix=".saving-", suffix=".part", dir=folder)
@@ -179,12 +188,18 @@ def write_without_overwriting(folder: Path, stem: str, content: bytes) -> tuple[
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        for path in _free_names(folder, stem):
+        for name in _names(stem):
+            path = folder / name
+            holder = next((p / name for p in listed if os.path.lexists(p / name)), path)
+            if _holds(holder, content):
+                return holder, False
+            if holder != path:
+                continue
             try:
                 # creating it alone reserves the name, also against another ComfyUI
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             except FileExistsError:
-                if path.is_file() and path.read_bytes() == content:
+                if _holds(path, content):
                     return path, False
                 continue
             try:
@@ -200,12 +215,18 @@ def write_without_overwriting(folder: Path, stem: str, content: bytes) -> tuple[
             os.unlink(half)
 
 
-def _free_names(folder: Path, stem: str) -> Iterator[Path]:
-    yield folder / (stem + SUFFIX)
-    number = 2
-    while True:
-        yield folder / f"{stem}_{number:05d}{SUFFIX}"
-        number += 1
+def _names(stem: str) -> Iterator[str]:
+    yield stem + SUFFIX
+    for number in itertools.count(2):
+        yield f"{stem}_{number:05d}{SUFFIX}"
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        same_size = path.is_file() and path.stat().st_size == len(content)
+        return same_size and path.read_bytes() == content
+    except OSError:  # another ComfyUI's folder may not be for reading
+        return False
 
 
 def content_key(path: Path) -> str:

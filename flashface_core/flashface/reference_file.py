@@ -6,6 +6,7 @@ float64, and perhaps `i.thumbnails` (N, h, w, 3) uint8.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -34,11 +35,13 @@ LARGEST: dict[str, float] = {
 TEXT_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
-def save_reference(reference: Reference, folder: str | Path, name: str) -> tuple[Path, bool]:
+def save_reference(
+    reference: Reference, folder: str | Path, name: str, listed: Sequence[str | Path] = ()
+) -> tuple[Path, bool]:
     """Write a reference into `folder`; its path, and whether a new file was made.
 
     Raises SavedFileError for values that `load_reference` refuses; see `save_person`, also for
-    names that are taken.
+    taken names and `listed`.
     """
     tensors = _to_tensors(reference)
     for i, identity in enumerate(reference.identities):
@@ -50,7 +53,7 @@ def save_reference(reference: Reference, folder: str | Path, name: str) -> tuple
                     f"values ({tensor_words(tensor)}), and Load Reference would refuse them. "
                     "Encode it again, with a VAE in bf16 or fp32."
                 )
-    return save_person(FLASHFACE_REFERENCE, tensors, folder, name)
+    return save_person(FLASHFACE_REFERENCE, tensors, folder, name, listed)
 
 
 def load_reference(path: str | Path) -> Reference:

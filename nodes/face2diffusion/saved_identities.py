@@ -48,9 +48,9 @@ class Face2DiffusionSaveIdentity(io.ComfyNode):
         from ...flashface_core.face2diffusion.identity_file import save_identity
         from ...flashface_core.face2diffusion.sheet import identity_sheet
 
-        folder = folders.for_saving(folders.IDENTITIES)
-        path, new = save_identity(identity, folder, name)
-        title = f"Saved as {path.stem}" if new else f"Saved already as {path.stem}"
+        folder, listed = folders.for_saving(folders.IDENTITIES), folders.listed(folders.IDENTITIES)
+        path, new = save_identity(identity, folder, name, listed)
+        title = f"Saved as {path.name}" if new else f"Saved already as {path.name}"
         log.info("Save Identity: %s (%s).", title, path)
         preview = pil_to_image(identity_sheet(identity, title))
         return io.NodeOutput(ui=ui.PreviewImage(preview[None], cls=cls))

@@ -49,9 +49,9 @@ class FlashFaceSaveReference(io.ComfyNode):
 
     @classmethod
     def execute(cls, reference, name: str) -> io.NodeOutput:
-        folder = folders.for_saving(folders.REFERENCES)
-        path, new = save_reference(reference, folder, name)
-        title = f"Saved as {path.stem}" if new else f"Saved already as {path.stem}"
+        folder, listed = folders.for_saving(folders.REFERENCES), folders.listed(folders.REFERENCES)
+        path, new = save_reference(reference, folder, name, listed)
+        title = f"Saved as {path.name}" if new else f"Saved already as {path.name}"
         log.info("Save Reference: %s (%s).", title, path)
         preview = pil_to_image(reference_sheet(reference, title))
         return io.NodeOutput(ui=ui.PreviewImage(preview[None], cls=cls))

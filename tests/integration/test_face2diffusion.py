@@ -12,6 +12,7 @@ from typing import Any
 
 import comfy.sd
 import comfy.text_encoders.sd2_clip
+import folder_paths
 import model_files
 import numpy as np
 import pytest
@@ -374,14 +375,21 @@ def test_comfyui_can_load_a_network_anew(f2d):
         assert all(torch.equal(t.cpu(), weights[k]) for k, t in patcher.model.state_dict().items())
 
 
-def test_identities_are_saved_and_loaded(models, f2d, anna, node, pack):
+def test_identities_are_saved_and_loaded(models, f2d, anna, node, pack, tmp_path, monkeypatch):
     folder = models / "face2diffusion_identities"
+    kind = folder_paths.folder_names_and_paths[folder.name]
+    monkeypatch.setitem(
+        folder_paths.folder_names_and_paths, folder.name, ([*kind[0], str(tmp_path)], kind[1])
+    )
+    (tmp_path / "bert.safetensors").write_bytes(b"somebody else")
     node("SaveIdentity", identity=anna, name="anna")
     try:
         (back,) = node("LoadIdentity", face2diffusion=f2d, identity_name="anna.safetensors")
         assert torch.equal(back.words, anna.words) and torch.equal(back.crops, anna.crops)
         key = pack["Face2DiffusionLoadIdentity"].fingerprint_inputs("anna.safetensors")
         assert len(key) == 64
+        node("SaveIdentity", identity=anna, name="bert")
+        assert (folder / "bert_00002.safetensors").is_file(), "another folder has that name"
     finally:
         for file in folder.glob("*"):
             file.unlink()

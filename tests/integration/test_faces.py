@@ -292,9 +292,14 @@ def test_a_folder_that_cannot_be_written_is_passed_over(
     )
     node("SaveReference", reference=reference, name="anna")
     assert (references / "anna.safetensors").is_file() and not share.exists()
+    share.mkdir()
+    (share / "beth.safetensors").write_bytes(b"somebody else, whom Load Reference finds first")
+    node("SaveReference", reference=reference, name="beth")
+    assert (references / "beth_00002.safetensors").is_file()
+    assert not (references / "beth.safetensors").exists()
     monkeypatch.setattr(os, "access", may)
-    node("SaveReference", reference=reference, name="anna")
-    assert (share / "anna.safetensors").is_file()
+    node("SaveReference", reference=reference, name="cleo")
+    assert (share / "cleo.safetensors").is_file()
 
 
 @pytest.mark.parametrize("name", ["../x", "..\\x", "/tmp/x", "CON", "", "x" * 300])

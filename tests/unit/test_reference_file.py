@@ -88,6 +88,28 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == names
 
 
+def test_a_name_is_free_only_where_no_listed_folder_has_it(tmp_path: Path) -> None:
+    shared, own, more = (tmp_path / name for name in ("shared", "own", "more"))
+    anna, beth, cleo = (Reference((person(seed),)) for seed in (1, 2, 3))
+    in_shared, _ = save_reference(anna, shared, "anna")
+    save_reference(beth, more, "anna_00002")
+    listed = [shared, own, more, tmp_path / "not made"]
+    path, new = save_reference(cleo, own, "anna", listed)
+    assert (path, new) == (own / "anna_00003.safetensors", True), "no name loads somebody else"
+    assert save_reference(cleo, own, "anna", listed) == (path, False)
+    assert save_reference(anna, own, "anna", listed) == (in_shared, False), "it is listed already"
+    assert save_reference(anna, own, "anna")[0] == own / "anna.safetensors"
+
+
+def test_a_hidden_file_is_not_taken_for_the_one_that_loads(tmp_path: Path) -> None:
+    shared, own = tmp_path / "shared", tmp_path / "own"
+    anna, beth = (Reference((person(seed),)) for seed in (1, 2))
+    save_reference(beth, own, "anna")
+    save_reference(anna, shared, "anna")
+    path, new = save_reference(beth, own, "anna", [shared, own])
+    assert (path, new) == (own / "anna_00002.safetensors", True)
+
+
 def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_):
         raise OSError(28, "No space left on device")
