@@ -15,6 +15,7 @@ from .faces.similarity import FlashFaceSimilarity
 from .flashface.apply import FlashFaceApply
 from .flashface.combine_references import FlashFaceCombineReferences
 from .flashface.encode_reference import FlashFaceEncodeReference
+from .flashface.frame_strengths import FlashFaceFrameStrengths
 from .flashface.guidance import FlashFaceGuidance
 from .flashface.model_loader import FlashFaceModelLoader
 from .flashface.region import FlashFaceRegion
@@ -36,6 +37,7 @@ NODES: list[type[io.ComfyNode]] = [
     FlashFaceGuidance,
     FlashFaceSchedule,
     FlashFaceSigmas,
+    FlashFaceFrameStrengths,
     FlashFaceSimilarity,
     FlashFacePasteFaces,
     Face2DiffusionModelLoader,

@@ -120,6 +120,18 @@ def test_each_sample_has_a_mask_of_its_own(apply):
         assert error(together[one], alone) < BOUND
 
 
+def test_keyframes_are_the_strength_of_each_frame(apply, setting: Setting):
+    x = random(3, 4, 16, 16, seed=46)
+    node = setting.pack["FlashFaceFrameStrengths"]
+    text = {"keyframes": "0: 1.0, 2: 0.5", "between": "linear"}
+    (masks,) = setting.run_node(node, **text, frames=3, width=128, height=64)
+    assert masks.shape == (3, 64, 128)
+    film = predict(apply(attention_mask=masks), x)
+    for frame, strength in enumerate((1.2, 0.9, 0.6)):
+        one = slice(frame, frame + 1)
+        assert error(film[one], predict(apply(strength=strength), x[one])) < BOUND
+
+
 def test_masks_in_a_batch_larger_or_smaller_than_the_pictures(apply):
     x, masks = random(3, 4, 16, 16, seed=45), torch.zeros(2, 128, 128)
     masks[0, :64], masks[1, :, 64:] = 1, 1
