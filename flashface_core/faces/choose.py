@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from PIL import Image
@@ -13,6 +13,12 @@ from .detection.base import Detector, Face, order_faces
 from .geometry import crop_cut, face_cut, pad_to_square
 
 IF_NO_FACE = ("error", "skip", "use whole image")
+
+LIKENESS = "likeness"
+"""The order of faces that were ranked by their likeness to a person."""
+
+Likeness = Callable[[Image.Image, Sequence[Face]], Sequence[float]]
+"""Picture and faces -> how much each is the person, such as `similarity.Likeness`."""
 
 LARGEST_CROP = 4096  # pixels a side; a larger crop is made from a smaller copy of the picture
 
@@ -47,11 +53,15 @@ class Choice:
 
 @dataclass(frozen=True)
 class FaceCrop:
-    """A chosen face: where it was cut from, and its square RGB picture."""
+    """A chosen face: where it was cut from, and its square RGB picture.
+
+    likeness: to the person whom it was chosen by, -1..1; None where it was not.
+    """
 
     face: Face
     cut: Cut
     picture: Image.Image
+    likeness: float | None = None
 
 
 @dataclass(frozen=True)
@@ -76,11 +86,13 @@ def choose_faces(
     boxes: Sequence[Box] | None = None,
     title: str = "Image 1 of 1",
     remedy: str = REMEDY,
+    likeness: Likeness | None = None,
 ) -> ChosenFaces:
     """Find faces (or take `boxes` as they are), choose and crop; raises NoFaceError.
 
     One of `detector` and `boxes` has to be given. The error names the picture by `title` and ends
-    with `remedy`. With if_no_face "skip" the result has no crops, with "use whole image" it has
+    with `remedy`. `likeness` brings the faces in its order, the choice's where it gives equal
+    numbers. With if_no_face "skip" the result has no crops, with "use whole image" it has
     one of the whole picture, padded to a square.
     """
     if boxes is not None:
@@ -92,21 +104,34 @@ def choose_faces(
         source = detector.name
         remedy += STRONGER if source == "lbp" else ""
     faces = order_faces(faces, choice.order, picture.size)
-    wanted = faces[choice.index : choice.index + choice.faces_per_image]
-    if wanted:
-        chosen = [_crop(picture, face, choice) for face in wanted]
-        return ChosenFaces(picture, faces, chosen, source, choice.order)
+    alike: list[float | None] = [None] * len(faces)
+    order = choice.order
+    if likeness is not None:
+        faces, alike = _by_likeness(faces, likeness(picture, faces))
+        order = LIKENESS
+    wanted = slice(choice.index, choice.index + choice.faces_per_image)
+    if faces[wanted]:
+        pairs = zip(faces[wanted], alike[wanted], strict=True)
+        chosen = [_crop(picture, face, choice, score) for face, score in pairs]
+        return ChosenFaces(picture, faces, chosen, source, order)
     if faces:
         reason = (
             f"{_count(len(faces), 'face')} found, but index {choice.index} asks for face "
             f"number {choice.index + 1} (index counts from 0)"
         )
     if choice.if_no_face == "skip":
-        return ChosenFaces(picture, faces, [], source, choice.order, reason)
+        return ChosenFaces(picture, faces, [], source, order, reason)
     if choice.if_no_face == "use whole image":
         chosen = [_whole(picture, choice.size)]
-        return ChosenFaces(picture, faces, chosen, source, choice.order, reason)
+        return ChosenFaces(picture, faces, chosen, source, order, reason)
     raise NoFaceError(f"{title} ({picture.width} x {picture.height}): {reason}. {remedy}")
+
+
+def _by_likeness(
+    faces: list[Face], scores: Sequence[float]
+) -> tuple[list[Face], list[float | None]]:
+    ranked = sorted(zip(faces, scores, strict=True), key=lambda pair: -pair[1])
+    return [face for face, _ in ranked], [score for _, score in ranked]
 
 
 def _count(number: int, noun: str) -> str:
@@ -131,10 +156,11 @@ def _given(picture: Image.Image, boxes: Sequence[Box]) -> tuple[list[Face], str]
     return inside, "the connected 'bboxes' hold no box for it"
 
 
-def _crop(picture: Image.Image, face: Face, choice: Choice) -> FaceCrop:
+def _crop(picture: Image.Image, face: Face, choice: Choice, likeness: float | None) -> FaceCrop:
     eyes = face.landmarks if choice.level_eyes else None
     cut = face_cut(face.box.grown(choice.padding), eyes)
-    return FaceCrop(face, cut, pad_to_square(crop_cut(*_manageable(picture, cut)), choice.size))
+    crop = crop_cut(*_manageable(picture, cut))
+    return FaceCrop(face, cut, pad_to_square(crop, choice.size), likeness)
 
 
 def _whole(picture: Image.Image, size: int) -> FaceCrop:

@@ -22,7 +22,8 @@ from ..drawing import (
     write,
 )
 from .boxes import Box
-from .choose import ChosenFaces
+from .choose import LIKENESS, ChosenFaces
+from .similarity_report import verdict
 
 SIDE = 512
 LABELLED = 12  # of more faces than this, the ones not chosen get no label
@@ -75,13 +76,29 @@ def _summary(result: ChosenFaces, title: str) -> list[tuple[str, Colour]]:
     used, faces = len(result.chosen), len(result.faces)
     text = "the only face is used"
     if faces > 1:
-        how = result.order if " to " in result.order else f"{result.order} first"
+        how = _how(result.order)
         first = next(i for i, face in enumerate(result.faces) if face is result.chosen[0].face)
         text = f"{used} of {faces} faces used, {how}" + (f", from index {first}" if first else "")
-    if result.source == "bboxes":
-        return [(f"{title}: {text}", CHOSEN), ("boxes as given to bboxes", OTHER)]
     scores = ", ".join(f"{crop.face.score:.2f}" for crop in result.chosen[:6])
-    return [(f"{title}: {text}", CHOSEN), (f"found by {result.source}, score {scores}", OTHER)]
+    source = f"found by {result.source}, score {scores}"
+    if result.source == "bboxes":
+        source = "boxes as given to bboxes"
+    return [(f"{title}: {text}", CHOSEN), (source, OTHER), *_likeness(result)]
+
+
+def _how(order: str) -> str:
+    if order == LIKENESS:
+        return "the most alike first"
+    return order if " to " in order else f"{order} first"
+
+
+def _likeness(result: ChosenFaces) -> list[tuple[str, Colour]]:
+    """How like the person the chosen faces are, where they were chosen by that."""
+    scores = [crop.likeness for crop in result.chosen if crop.likeness is not None]
+    if not scores:
+        return []
+    words, colour = verdict(scores[0])
+    return [(f"likeness {', '.join(f'{s:.2f}' for s in scores[:6])}: {words}", colour)]
 
 
 def _short(text: str) -> str:

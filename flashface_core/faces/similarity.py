@@ -121,6 +121,44 @@ class Recognizer:
         return KnownFace(Image.fromarray(aligned[:, :, ::-1].copy()), embedding / length)
 
 
+class Likeness:
+    """How much faces of a picture look like one person, for choosing the one who does."""
+
+    def __init__(self, pictures: Sequence[Image.Image], detector: Detector, recognizer: Recognizer):
+        """Know the largest face of each of the person's pictures; raises SimilarityError."""
+        self.detector, self.recognizer = detector, recognizer
+        self.known = _largest(pictures, "picture of the person", detector, recognizer)
+
+    def __call__(self, picture: Image.Image, faces: Sequence[Face]) -> list[float]:
+        """For each face the largest cosine to the person's; -1 where it cannot be compared.
+
+        A box without eyes, such as another node's, takes those of the detected face that covers
+        it most.
+        """
+        return [self._of(picture, face) for face in self._with_landmarks(picture, faces)]
+
+    def _of(self, picture: Image.Image, face: Face) -> float:
+        known = self.recognizer.know(picture, face) if face.landmarks is not None else None
+        return max(map(known.similarity, self.known)) if known is not None else -1.0
+
+    def _with_landmarks(self, picture: Image.Image, faces: Sequence[Face]) -> list[Face]:
+        if all(face.landmarks is not None for face in faces):
+            return list(faces)
+        detected = self.detector.detect(picture)
+        return [face if face.landmarks else _same_face(face, detected) for face in faces]
+
+
+def _same_face(face: Face, detected: Sequence[Face]) -> Face:
+    """The detected face that shares at least a third of both areas with `face`, else `face`."""
+
+    def shared(other: Face) -> float:
+        both = face.box.overlap(other.box)
+        return both / (face.box.area + other.box.area - both)
+
+    best = max(detected, key=shared, default=face)
+    return best if best is not face and shared(best) > 1 / 3 else face
+
+
 def load_recognizer(folders: ModelFolders, pack: str = "", provider: str = "auto") -> Recognizer:
     """The recognition model of `pack`, else the best there is; raises DetectorUnavailable."""
     files = recognition_models(folders, pack)

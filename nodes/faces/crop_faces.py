@@ -5,8 +5,10 @@ from comfy_api.latest import io, ui
 
 from ...flashface_core.faces.boxes import box_payload, boxes_per_batch
 from ...flashface_core.faces.choose import IF_NO_FACE, Choice, ChosenFaces, NoFaceError
+from ...flashface_core.faces.detection import Detector, DetectorUnavailable
 from ...flashface_core.faces.geometry import box_mask
-from ...flashface_core.images import pil_to_image
+from ...flashface_core.faces.similarity import Likeness, SimilarityError
+from ...flashface_core.images import image_to_pil, pil_to_image
 from ..types import CATEGORY, FlashFaceDetectorType
 from . import inputs as face_inputs
 from . import photos
@@ -76,6 +78,15 @@ INPUTS = [
             "detection runs."
         ),
     ),
+    io.Image.Input(
+        "like",
+        optional=True,
+        tooltip=(
+            "One or more pictures of the person to take: faces then come in the order of their "
+            "likeness instead of order, and the preview says how like they are. Needs a face "
+            "recognition model of insightface, and a detector that finds eyes."
+        ),
+    ),
 ]
 
 OUTPUTS = [
@@ -116,13 +127,17 @@ class FlashFaceCropFaces(io.ComfyNode):
         return photos.models_fingerprint()  # a better detector may have been added
 
     @classmethod
-    def execute(cls, image, detector=None, bboxes=None, **wanted) -> io.NodeOutput:
+    def execute(cls, image, detector=None, bboxes=None, like=None, **wanted) -> io.NodeOutput:
         choice = Choice(**{name: values[0] for name, values in wanted.items()})
         counts = [batch.shape[0] for batch in image]
         boxes = boxes_per_batch(bboxes, counts) if bboxes else None
-        finder = detector[0] if detector else None if boxes else photos.best_detector()
+        finder = detector[0] if detector else None
+        if finder is None and (like or boxes is None):
+            finder = photos.best_detector()
+        likeness = _likeness(like, finder) if like else None
+        results = photos.choose_in_batches(image, choice, finder, boxes, likeness=likeness)
         crops, frames, masks, previews, reasons = [], [], [], [], []
-        for number, result in enumerate(photos.choose_in_batches(image, choice, finder, boxes), 1):
+        for number, result in enumerate(results, 1):
             crops += [pil_to_image(crop.picture) for crop in result.chosen]
             frames.append([box_payload(crop.face.box, crop.cut) for crop in result.chosen])
             masks.append(_mask(result))
@@ -142,6 +157,15 @@ class FlashFaceCropFaces(io.ComfyNode):
             [torch.stack(batch) for batch in _regroup(masks, counts)],
             ui=ui.PreviewImage(previews),
         )
+
+
+def _likeness(like: list[torch.Tensor], finder: Detector) -> Likeness:
+    pictures = [image_to_pil(picture) for batch in like for picture in batch]
+    try:
+        recognizer = photos.load_recognizer_for(finder)
+        return Likeness(pictures, finder, recognizer)
+    except (DetectorUnavailable, SimilarityError) as error:
+        raise type(error)(f"Faces cannot be ordered by 'like'. {error}") from error
 
 
 def _regroup(results: list, counts: list[int]) -> list[list]:

@@ -10,6 +10,7 @@ from ...flashface_core.faces.boxes import Box
 from ...flashface_core.faces.choose import REMEDY, Choice, ChosenFaces, choose_faces
 from ...flashface_core.faces.detection import Detector, Settings, fingerprint, load_detector
 from ...flashface_core.faces.preview import faces_preview
+from ...flashface_core.faces.similarity import Likeness, Recognizer, load_recognizer
 from ...flashface_core.images import image_to_pil, pil_to_image
 from .. import folders
 
@@ -20,6 +21,13 @@ PREVIEWS = 32
 def best_detector() -> Detector:
     """The best detector that works here, for nodes that none is connected to."""
     return load_detector("auto", Settings(folders.face_models()))
+
+
+def load_recognizer_for(detector: Detector | None) -> Recognizer:
+    """The recognition model of an insightface detector's own pack, which fits best, or any."""
+    file = getattr(detector, "file", None)
+    pack, provider = ("", "auto") if file is None else (file.pack, detector.provider)
+    return load_recognizer(folders.face_models(), pack, provider)
 
 
 def models_fingerprint() -> str:
@@ -33,11 +41,13 @@ def choose_in_batches(
     detector: Detector | None,
     boxes: list[list[list[Box]]] | None = None,
     remedy: str = REMEDY,
+    likeness: Likeness | None = None,
 ) -> Iterator[ChosenFaces]:
     """Find the faces of every image, one after the other, with progress and interruption.
 
     image: batches (N, H, W, 3), 0 to 1. boxes: for each batch, for each image, what to use instead
-    of detecting. Raises NoFaceError as `choice` says, which ends with `remedy`.
+    of detecting. Raises NoFaceError as `choice` says, which ends with `remedy`. likeness: see
+    `choose_faces`.
     """
     from comfy.model_management import throw_exception_if_processing_interrupted
     from comfy.utils import ProgressBar
@@ -49,7 +59,7 @@ def choose_in_batches(
     for number, (picture, frame) in enumerate(zip(pictures, given, strict=True), 1):
         throw_exception_if_processing_interrupted()
         title = f"Image {number} of {total}"
-        yield choose_faces(image_to_pil(picture), choice, detector, frame, title, remedy)
+        yield choose_faces(image_to_pil(picture), choice, detector, frame, title, remedy, likeness)
         progress.update(1)
 
 

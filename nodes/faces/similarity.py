@@ -4,10 +4,9 @@ import torch
 from comfy_api.latest import io, ui
 from PIL import Image
 
-from ...flashface_core.faces.similarity import compare, load_recognizer
+from ...flashface_core.faces.similarity import compare
 from ...flashface_core.faces.similarity_report import similarity_report
 from ...flashface_core.images import image_to_pil, pil_to_image
-from .. import folders
 from ..types import CATEGORY, FlashFaceDetectorType
 from . import photos
 
@@ -70,17 +69,11 @@ class FlashFaceSimilarity(io.ComfyNode):
 
     @classmethod
     def execute(cls, image, faces, detector=None, target=None) -> io.NodeOutput:
-        recognizer = load_recognizer(folders.face_models(), *_like(detector))
+        recognizer = photos.load_recognizer_for(detector)
         finder = detector or photos.best_detector()
         result = compare(_pictures(image), _pictures(faces), finder, recognizer, _pictures(target))
         report = pil_to_image(similarity_report(result))[None]
         return io.NodeOutput(result.sim_ref, report, ui=ui.PreviewImage(report, cls=cls))
-
-
-def _like(detector) -> tuple[str, str]:
-    """Pack and provider of an insightface detector: its own pack's recognition model fits best."""
-    file = getattr(detector, "file", None)
-    return (file.pack, detector.provider) if file is not None else ("", "auto")
 
 
 def _pictures(image: torch.Tensor | None) -> list[Image.Image]:

@@ -224,6 +224,19 @@ def test_similarity_of_a_face_with_itself_is_1(
     assert len(set((comfyui_base / "temp").glob("*.png")) - before) == 1
 
 
+def test_faces_come_in_the_order_of_their_likeness(crop: Node, face_models: Path) -> None:
+    one = crop(marked())[0]
+    assert torch.equal(crop(marked(), like=marked())[0], one)
+    boxes = [{"x": 0, "y": 0, "width": 64, "height": 64}, crop(marked())[1][0][0]]
+    alike = crop(marked(), bboxes=[boxes], like=marked())[1]
+    assert alike[0][0]["x"] == boxes[1]["x"], "the box that holds a face"
+
+
+def test_likeness_without_a_recognition_model_says_what_to_get(crop: Node) -> None:
+    with pytest.raises(RuntimeError, match=r"cannot be ordered by 'like'\. .* recognition model"):
+        crop(marked(), like=marked())
+
+
 def test_similarity_takes_a_connected_detector(node: Node, face_models: Path) -> None:
     for name in ("insightface", "yunet"):
         (detector,) = node("DetectorLoader", detector=name)

@@ -10,12 +10,15 @@ from PIL import Image
 
 from flashface_core.drawing import BAR
 from flashface_core.faces.boxes import Box
+from flashface_core.faces.choose import Choice, choose_faces
 from flashface_core.faces.detection import DetectorUnavailable, Face, ModelFolders, Settings
 from flashface_core.faces.detection import load_detector as load
+from flashface_core.faces.preview import faces_preview
 from flashface_core.faces.similarity import (
     Comparison,
     FaceScore,
     KnownFace,
+    Likeness,
     Recognizer,
     SimilarityError,
     compare,
@@ -217,3 +220,52 @@ def test_the_report_has_a_row_for_each_face_and_each_picture_without(target: boo
     assert report.mode == "RGB" and report.height == 3 * 120 + 2 * BAR
     many = similarity_report(result(*(score(i, 0.5) for i in range(40)), images=40))
     assert many.height == 12 * 120 + 3 * BAR
+
+
+class Row:
+    """A detector that sees a row of faces, each 112 pixels wide, of pictures that are as high."""
+
+    name, tried = "row", "once"
+
+    def detect(self, image: Image.Image) -> list[Face]:
+        places = [At(x) for x in range(0, image.width, 112)]
+        return [face for at in places for face in at.detect(image)]
+
+
+def row(*seeds: int) -> Image.Image:
+    picture = Image.new("RGB", (112 * len(seeds), 112))
+    for i, seed in enumerate(seeds):
+        picture.paste(face(seed), (112 * i, 0))
+    return picture
+
+
+@pytest.mark.parametrize("order", ["largest", "right to left"])
+@pytest.mark.parametrize("boxes", [False, True])
+def test_the_face_that_is_like_somebody_comes_first(
+    recognizer: Recognizer, order: str, boxes: bool
+) -> None:
+    picture, alike = row(1, 2, 3, 4), Likeness([face(9), face(3)], At(), recognizer)
+    given = [f.box.grown(0.05) for f in Row().detect(picture)] if boxes else None
+    alike.detector = Row()
+    choice = Choice(order=order, faces_per_image=2)
+    result = choose_faces(picture, choice, Row(), given, likeness=alike)
+    first, second = result.chosen
+    assert first.face.box.centre[0] == pytest.approx(112 * 2.5)
+    assert first.likeness == pytest.approx(1, abs=1e-3) and result.order == "likeness"
+    assert second.likeness is not None and second.likeness < 0.9
+    assert len(result.faces) == 4
+    preview = faces_preview(result, "Image 1")
+    assert preview.height > faces_preview(choose_faces(picture, choice, Row()), "Image 1").height
+
+
+def test_faces_that_cannot_be_compared_come_last(recognizer: Recognizer) -> None:
+    picture, alike = row(1, 2), Likeness([face(1)], At(), recognizer)
+    boxes = [Box(150, 0, 224, 112), Box(0, 0, 112, 112)]  # the detector sees the left one only
+    result = choose_faces(picture, Choice(faces_per_image=2), None, boxes, likeness=alike)
+    assert [crop.face.box for crop in result.chosen] == [boxes[1], boxes[0]]
+    assert [crop.likeness for crop in result.chosen] == [pytest.approx(1), -1.0]
+
+
+def test_somebody_without_a_face_is_said(recognizer: Recognizer) -> None:
+    with pytest.raises(SimilarityError, match="No face to compare was found in the 1 picture"):
+        Likeness([face(1)], Nobody(), recognizer)
