@@ -19,7 +19,13 @@ from PIL import Image
 from torch import Tensor
 
 from flashface_core.faces.boxes import Box
-from flashface_core.faces.geometry import box_mask, crop_face, pad_to_square, region_extent
+from flashface_core.faces.geometry import (
+    box_mask,
+    crop_cut,
+    face_cut,
+    pad_to_square,
+    region_extent,
+)
 
 from . import autoencoder, checkpoint, host, shards, taesd, text
 from .config import Config
@@ -99,7 +105,7 @@ def encode_shard(
 def face_of(image: Image.Image, record: dict, size: int) -> Image.Image:
     """The face crop of a photo as the pack's node makes it, at `size` pixels."""
     eyes = record.get("five")
-    return pad_to_square(crop_face(image, Box(*record["box"]), eyes), size)
+    return pad_to_square(crop_cut(image, face_cut(Box(*record["box"]), eyes)), size)
 
 
 def perceptual_hash(image: Image.Image) -> int:
