@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID, uuid4
 
-import comfy.utils
 from torch import Tensor
 
 from .. import referencenet
@@ -13,6 +12,7 @@ from ..features import FeatureCache, Features, size_in_bytes
 from ..reference import Identity
 from .masks import Masks
 from .plan import Plan, Planner
+from .progress import Reading
 from .state import State
 
 if TYPE_CHECKING:
@@ -82,13 +82,13 @@ class Run:
                 kept = self._kept(identity, plan.timestep)
                 if kept is None and plan.timestep not in times:
                     times.append(plan.timestep)
-        total = sum(len(times) * identity.latents.shape[0] for identity, times in wanted.values())
-        if total == 0:
+        missing = [(identity, times) for identity, times in wanted.values() if times]
+        if not missing:
             return
-        progress = comfy.utils.ProgressBar(total)
-        for identity, times in wanted.values():
-            if times:
-                self._compute_ahead(identity, times, progress)
+        progress = Reading(sum(len(times) for _, times in missing), len(missing))
+        for identity, times in missing:
+            self._compute_ahead(identity, times, progress)
+        progress.close()
 
     def features(self, identity: Identity, timestep: int) -> Features:
         """Return an identity's features at a timestep, on the offload device."""
@@ -121,17 +121,19 @@ class Run:
             self._warned.add(text)
             log.warning(text)
 
-    def _compute_ahead(self, identity: Identity, times: list[int], progress: Any) -> None:
+    def _compute_ahead(self, identity: Identity, times: list[int], progress: Reading) -> None:
         self._take_hooks_off()
         patcher = self._referencenet
         count = identity.latents.shape[0]
         rows = min(referencenet.rows_per_batch(patcher, identity), count * len(times))
+        batch = max(1, rows // count)
         referencenet.load(patcher, rows, identity)
         for done, (timestep, features) in enumerate(
             referencenet.compute(patcher, identity, times, rows), start=1
         ):
             identity.features.put(self._key(timestep), features)
-            progress.update(count)
+            if done % batch == 0 or done == len(times):
+                progress.update((done - 1) % batch + 1)
             if (done + 1) * size_in_bytes(features) > identity.features.limit:
                 return  # more would push out what was just computed
 

@@ -1,0 +1,49 @@
+"""What a sampling shows while ReferenceNet reads: a bar and a line of text on the node that runs.
+
+Without them the pass looked as if the sampler ran twice: its bar went from 1 to the end, and again.
+"""
+
+import logging
+import sys
+from typing import Any
+
+import comfy.utils
+
+log = logging.getLogger(__name__)
+
+
+class Reading:
+    """Counts the steps for which people were read. total: of all people together."""
+
+    def __init__(self, total: int, people: int):
+        self._bar = comfy.utils.ProgressBar(total)
+        self._noun = "face" if people == 1 else f"faces of {people} people"
+        self.update(0)
+
+    def update(self, steps: int) -> None:
+        """Note that `steps` more are done. Raises ComfyUI's interrupt."""
+        self._bar.update(steps)
+        show_text(f"reading the {self._noun}: {self._bar.current} of {self._bar.total} steps")
+
+    def close(self) -> None:
+        """Say that the sampler's own steps come next; the line stays on the node."""
+        show_text(f"{self._noun} read")
+
+
+def show_text(text: str) -> None:
+    """Show a line on the node that runs now; nothing where there is no server, or another one.
+
+    The front end's text on a node is ComfyUI's own, but no promise to packs: where it is missing or
+    has changed, the bar alone has to do.
+    """
+    server: Any = getattr(
+        getattr(sys.modules.get("server"), "PromptServer", None), "instance", None
+    )
+    try:
+        from comfy_execution.utils import get_executing_context
+
+        context = get_executing_context()
+        if server is not None and context is not None:
+            server.send_progress_text(text, context.node_id, server.client_id)
+    except (ImportError, AttributeError, TypeError) as error:
+        log.debug("the node cannot show %r: %s", text, error)
