@@ -26,6 +26,7 @@ REMEDY = (
     "Use a sharper or more frontal photo, lower 'threshold', connect boxes to 'bboxes', or set "
     "'if_no_face' to 'skip' or 'use whole image'."
 )
+LOWER_INDEX = "Lower 'index' to {} or less, or set 'if_no_face' to 'skip'."
 
 STRONGER = (
     " Turned or small faces need another detector: insightface and yunet, see Load Face Detector."
@@ -34,7 +35,12 @@ STRONGER = (
 
 @for_users
 class NoFaceError(ValueError):
-    """A picture has no face to take, or all pictures were skipped."""
+    """A picture has no face to take, or all pictures were skipped.
+
+    seen: that picture and the faces in it, None where there is more than one.
+    """
+
+    seen: ChosenFaces | None = None
 
 
 @dataclass(frozen=True)
@@ -119,12 +125,15 @@ def choose_faces(
             f"{_count(len(faces), 'face')} found, but index {choice.index} asks for face "
             f"number {choice.index + 1} (index counts from 0)"
         )
+        remedy = LOWER_INDEX.format(len(faces) - 1)
     if choice.if_no_face == "skip":
         return ChosenFaces(picture, faces, [], source, order, reason)
     if choice.if_no_face == "use whole image":
         chosen = [_whole(picture, choice.size)]
         return ChosenFaces(picture, faces, chosen, source, order, reason)
-    raise NoFaceError(f"{title} ({picture.width} x {picture.height}): {reason}. {remedy}")
+    error = NoFaceError(f"{title} ({picture.width} x {picture.height}): {reason}. {remedy}")
+    error.seen = ChosenFaces(picture, faces, [], source, order, reason)
+    raise error
 
 
 def _by_likeness(

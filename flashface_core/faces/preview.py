@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import torch
@@ -26,6 +27,7 @@ from .choose import LIKENESS, ChosenFaces
 from .similarity_report import verdict
 
 SIDE = 512
+SENTENCE = 46  # letters of an error in a line, about as wide as the picture
 LABELLED = 12  # of more faces than this, the ones not chosen get no label
 
 
@@ -41,6 +43,12 @@ def faces_preview(result: ChosenFaces, title: str) -> Image.Image:
     if right:
         sheet.paste(right, (left.width + GAP, 0))
     return captioned(sheet, _summary(result, title), least=360)
+
+
+def error_preview(seen: ChosenFaces, sentence: str) -> Image.Image:
+    """The picture with the faces that were found in it, and below it why none was taken."""
+    lines = textwrap.wrap(sentence, SENTENCE)
+    return captioned(_marked(seen), [(line, WARN) for line in lines])
 
 
 def region_preview(

@@ -14,6 +14,7 @@ from ...flashface_core.faces.detection import Detector
 from ...flashface_core.images import pil_to_image
 from ..faces import inputs as face_inputs
 from ..faces import photos
+from ..showing import Previewing
 from ..types import (
     FACE2DIFFUSION_CATEGORY,
     Face2DiffusionIdentityType,
@@ -80,7 +81,7 @@ INPUTS = [
 ]
 
 
-class Face2DiffusionEncodeFace(io.ComfyNode):
+class Face2DiffusionEncodeFace(Previewing, io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -9,6 +9,7 @@ from comfy_api.latest import io, ui
 from ...flashface_core.files.saved import content_key
 from ...flashface_core.images import pil_to_image
 from .. import folders
+from ..showing import Previewing
 from ..types import FACE2DIFFUSION_CATEGORY, Face2DiffusionIdentityType, Face2DiffusionModelType
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class Face2DiffusionSaveIdentity(io.ComfyNode):
         return io.NodeOutput(ui=ui.PreviewImage(preview[None], cls=cls))
 
 
-class Face2DiffusionLoadIdentity(io.ComfyNode):
+class Face2DiffusionLoadIdentity(Previewing, io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

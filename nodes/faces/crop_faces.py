@@ -9,6 +9,7 @@ from ...flashface_core.faces.detection import Detector, DetectorUnavailable
 from ...flashface_core.faces.geometry import box_mask
 from ...flashface_core.faces.similarity import Likeness, SimilarityError
 from ...flashface_core.images import image_to_pil, pil_to_image
+from ..showing import Previewing, show_pictures
 from ..types import CATEGORY, FlashFaceDetectorType
 from . import inputs as face_inputs
 from . import photos
@@ -104,7 +105,7 @@ OUTPUTS = [
 ]
 
 
-class FlashFaceCropFaces(io.ComfyNode):
+class FlashFaceCropFaces(Previewing, io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -145,6 +146,7 @@ class FlashFaceCropFaces(io.ComfyNode):
             if number <= photos.PREVIEWS:
                 previews.append(photos.preview(result, f"Image {number}", number, sum(counts)))
         if not crops:
+            show_pictures(previews)
             reason = reasons[0] if reasons else "the image input is empty"
             raise NoFaceError(
                 f"No face is left: every image was skipped ({len(reasons)} of {len(reasons)}). "

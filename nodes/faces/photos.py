@@ -7,12 +7,19 @@ from collections.abc import Iterator
 import torch
 
 from ...flashface_core.faces.boxes import Box
-from ...flashface_core.faces.choose import REMEDY, Choice, ChosenFaces, choose_faces
+from ...flashface_core.faces.choose import (
+    REMEDY,
+    Choice,
+    ChosenFaces,
+    NoFaceError,
+    choose_faces,
+)
 from ...flashface_core.faces.detection import Detector, Settings, fingerprint, load_detector
-from ...flashface_core.faces.preview import faces_preview
+from ...flashface_core.faces.preview import error_preview, faces_preview
 from ...flashface_core.faces.similarity import Likeness, Recognizer, load_recognizer
 from ...flashface_core.images import image_to_pil, pil_to_image
 from .. import folders
+from ..showing import show_pictures
 
 PREVIEWS = 32
 """Images of a call that are previewed at most: frames of a film are many."""
@@ -26,7 +33,8 @@ def best_detector() -> Detector:
 def load_recognizer_for(detector: Detector | None) -> Recognizer:
     """The recognition model of an insightface detector's own pack, which fits best, or any."""
     file = getattr(detector, "file", None)
-    pack, provider = ("", "auto") if file is None else (file.pack, detector.provider)
+    pack = "" if file is None else file.pack
+    provider = "auto" if file is None else getattr(detector, "provider", "auto")
     return load_recognizer(folders.face_models(), pack, provider)
 
 
@@ -59,7 +67,14 @@ def choose_in_batches(
     for number, (picture, frame) in enumerate(zip(pictures, given, strict=True), 1):
         throw_exception_if_processing_interrupted()
         title = f"Image {number} of {total}"
-        yield choose_faces(image_to_pil(picture), choice, detector, frame, title, remedy, likeness)
+        photo = image_to_pil(picture)
+        try:
+            result = choose_faces(photo, choice, detector, frame, title, remedy, likeness)
+        except NoFaceError as error:
+            if error.seen is not None:
+                show_pictures([pil_to_image(error_preview(error.seen, str(error)))])
+            raise
+        yield result
         progress.update(1)
 
 

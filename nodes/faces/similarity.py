@@ -7,11 +7,12 @@ from PIL import Image
 from ...flashface_core.faces.similarity import compare
 from ...flashface_core.faces.similarity_report import similarity_report
 from ...flashface_core.images import image_to_pil, pil_to_image
+from ..showing import Previewing
 from ..types import CATEGORY, FlashFaceDetectorType
 from . import photos
 
 
-class FlashFaceSimilarity(io.ComfyNode):
+class FlashFaceSimilarity(Previewing, io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

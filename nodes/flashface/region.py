@@ -4,6 +4,7 @@ from ...flashface_core.faces.boxes import Box, boxes_per_image
 from ...flashface_core.faces.geometry import box_mask, region_box, region_extent
 from ...flashface_core.faces.preview import region_preview
 from ...flashface_core.images import image_to_pil, pil_to_image
+from ..showing import Previewing
 from ..types import CATEGORY
 
 
@@ -75,7 +76,7 @@ INPUTS = [
 ]
 
 
-class FlashFaceRegion(io.ComfyNode):
+class FlashFaceRegion(Previewing, io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -11,6 +11,7 @@ from ...flashface_core.flashface.reference_file import load_reference, save_refe
 from ...flashface_core.flashface.reference_sheet import reference_sheet
 from ...flashface_core.images import pil_to_image
 from .. import folders
+from ..showing import Previewing
 from ..types import CATEGORY, FlashFaceReferenceType
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class FlashFaceSaveReference(io.ComfyNode):
         return io.NodeOutput(ui=ui.PreviewImage(preview[None], cls=cls))
 
 
-class FlashFaceLoadReference(io.ComfyNode):
+class FlashFaceLoadReference(Previewing, io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

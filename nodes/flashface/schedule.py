@@ -1,5 +1,6 @@
 from comfy_api.latest import io, ui
 
+from ..showing import Previewing
 from ..types import CATEGORY, FlashFaceScheduleType
 
 # io.Curve.Input would always show an editor of its own, with a ramp that nobody asked for.
@@ -18,7 +19,7 @@ PRESETS = [
 ]
 
 
-class FlashFaceSchedule(io.ComfyNode):
+class FlashFaceSchedule(Previewing, io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

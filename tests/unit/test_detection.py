@@ -11,7 +11,7 @@ import skimage.data
 from PIL import Image
 
 from flashface_core.faces.boxes import Box
-from flashface_core.faces.choose import REMEDY, Choice, NoFaceError, choose_faces
+from flashface_core.faces.choose import LOWER_INDEX, REMEDY, Choice, NoFaceError, choose_faces
 from flashface_core.faces.detection import (
     ORDERS,
     DetectorUnavailable,
@@ -21,7 +21,7 @@ from flashface_core.faces.detection import (
     load_detector,
     order_faces,
 )
-from flashface_core.faces.preview import faces_preview
+from flashface_core.faces.preview import error_preview, faces_preview
 
 ASTRONAUT = Image.fromarray(skimage.data.astronaut())
 KNOWN = Box(175, 70, 268, 163)  # where the cascade of scikit-image finds her
@@ -199,7 +199,11 @@ NO_FACE = [
 def test_no_face_is_an_error_a_skip_or_the_whole_image(detector, boxes, choice, reason) -> None:
     with pytest.raises(NoFaceError) as error:
         choose_faces(PICTURE, choice, detector, boxes, "Image 2 of 3")
-    assert str(error.value) == f"Image 2 of 3 (100 x 100): {reason}. {REMEDY}"
+    remedy = LOWER_INDEX.format(2) if choice.index else REMEDY
+    assert str(error.value) == f"Image 2 of 3 (100 x 100): {reason}. {remedy}"
+    assert error.value.seen is not None and error.value.seen.reason == reason
+    shown = error_preview(error.value.seen, str(error.value))
+    assert shown.height > 512 and shown.width >= 512  # the sentence stands below the picture
 
     skipped = choose_faces(PICTURE, replace(choice, if_no_face="skip"), detector, boxes)
     assert skipped.chosen == [] and skipped.reason == reason
