@@ -14,6 +14,7 @@ from .faces.paste_faces import FlashFacePasteFaces
 from .faces.similarity import FlashFaceSimilarity
 from .flashface.apply import FlashFaceApply
 from .flashface.combine_references import FlashFaceCombineReferences
+from .flashface.convert_model import FlashFaceConvertModel
 from .flashface.encode_reference import FlashFaceEncodeReference
 from .flashface.frame_strengths import FlashFaceFrameStrengths
 from .flashface.guidance import FlashFaceGuidance
@@ -26,6 +27,7 @@ from .given import checked
 
 NODES: list[type[io.ComfyNode]] = [
     FlashFaceModelLoader,
+    FlashFaceConvertModel,
     FlashFaceDetectorLoader,
     FlashFaceCropFaces,
     FlashFaceEncodeReference,

@@ -7,8 +7,20 @@ from pathlib import Path
 # Windows' portable Python looks for modules in its own folders alone.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from tqdm import tqdm
+
 from flashface_core.files.weights import CheckpointError
-from flashface_core.flashface.checkpoint.convert import DTYPES, convert
+from flashface_core.flashface.checkpoint.convert import DTYPES, Progress, convert
+
+
+def shown_by(bar: tqdm) -> Progress:
+    """What keeps a bar at the numbers that it is told."""
+
+    def progress(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+
+    return progress
 
 
 def main() -> int:
@@ -24,8 +36,10 @@ def main() -> int:
     parser.add_argument("--dtype", choices=DTYPES, default="fp16", help="default: fp16")
     parser.add_argument("--overwrite", action="store_true", help="replace the target if it exists")
     arguments = parser.parse_args()
+    dtype = DTYPES[arguments.dtype]
     try:
-        convert(arguments.source, arguments.target, DTYPES[arguments.dtype], arguments.overwrite)
+        with tqdm(unit=" weights", unit_scale=True, desc="converting") as bar:
+            convert(arguments.source, arguments.target, dtype, arguments.overwrite, shown_by(bar))
     except (CheckpointError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

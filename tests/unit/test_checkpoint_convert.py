@@ -82,6 +82,32 @@ def test_a_file_that_exists_is_not_replaced_unasked(source, tmp_path):
     assert open_checkpoint(target).dtype() == torch.float16
 
 
+def test_progress_counts_every_number_and_can_stop_it(source, tmp_path):
+    told = []
+    convert(source, tmp_path / "a.safetensors", torch.float16, False, lambda *n: told.append(n))
+    numbers = sum(torch.Size(shape).numel() for shape in open_checkpoint(source).shapes.values())
+    assert told[-1] == (numbers, numbers) and told == sorted(told)
+
+    def stop(done, total):
+        if done > total / 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        convert(source, tmp_path / "b.safetensors", torch.float16, False, stop)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_a_file_that_came_meanwhile_is_not_replaced(source, tmp_path):
+    target = tmp_path / "compact.safetensors"
+
+    def come(done, total):
+        target.write_text("precious")
+
+    with pytest.raises(CheckpointError, match="has come to exist while this was converted"):
+        convert(source, target, torch.float16, False, come)
+    assert target.read_text() == "precious" and list(tmp_path.iterdir()) == [target]
+
+
 def test_a_file_is_not_converted_onto_itself(source):
     before = source.read_bytes()
     words = f"{source} exists already. Source and target are one file; rename one."

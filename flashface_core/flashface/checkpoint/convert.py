@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -10,13 +11,22 @@ from safetensors.torch import save_file
 from ...files.weights import CheckpointError, cast_weight
 from .reader import FORMAT_KEY, FORMAT_VERSION, open_checkpoint
 
+Progress = Callable[[int, int], None]
+"""Told after every weight how many numbers are done, and of how many."""
+
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
 
-def convert(source: Path, target: Path, dtype: torch.dtype, overwrite: bool = False) -> None:
+def convert(
+    source: Path,
+    target: Path,
+    dtype: torch.dtype,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> None:
     """Write `source` as a compact .safetensors file `target` with weights of `dtype`.
 
-    The file appears under its name only when it is whole. A progress bar goes to stderr.
+    The file appears under its name only when it is whole; what `progress` raises ends it without.
     Raises CheckpointError for a source that is no FlashFace checkpoint, a target that exists
     (unless `overwrite`), a target of another format, values that do not fit `dtype`, or a full
     disk.
@@ -29,26 +39,39 @@ def convert(source: Path, target: Path, dtype: torch.dtype, overwrite: bool = Fa
     try:
         partial.touch()
         mode = partial.stat().st_mode
-        tensors = _cast_all(checkpoint, dtype, numbers)
+        tensors = _cast_all(checkpoint, dtype, numbers, progress)
         save_file(tensors, partial, metadata={"format": "pt", FORMAT_KEY: FORMAT_VERSION})
         partial.chmod(mode)  # safetensors 0.8 leaves a file that only its owner can read
         with open(partial, "rb+") as file:
             os.fsync(file.fileno())
+        if not overwrite:
+            _reserve(target)
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _cast_all(checkpoint, dtype: torch.dtype, numbers: int) -> dict[str, torch.Tensor]:
-    from tqdm import tqdm
-
-    tensors = {}
-    with tqdm(total=numbers, unit=" weights", unit_scale=True, desc="converting") as bar:
-        for name, tensor in checkpoint.tensors():
-            cast = cast_weight(checkpoint.file.path, name, tensor, dtype)
-            tensors[name] = cast.contiguous()
-            bar.update(tensor.numel())
+def _cast_all(
+    checkpoint, dtype: torch.dtype, numbers: int, progress: Progress | None
+) -> dict[str, torch.Tensor]:
+    tensors, done = {}, 0
+    for name, tensor in checkpoint.tensors():
+        cast = cast_weight(checkpoint.file.path, name, tensor, dtype)
+        tensors[name] = cast.contiguous()
+        done += tensor.numel()
+        if progress is not None:
+            progress(done, numbers)
     return tensors
+
+
+def _reserve(target: Path) -> None:
+    """Take the name, for the whole file to replace; somebody may have since the start."""
+    try:
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except FileExistsError:
+        raise CheckpointError(
+            f"{target} has come to exist while this was converted. Give another name."
+        ) from None
 
 
 def _check_target(source: Path, target: Path, overwrite: bool) -> None:
