@@ -26,9 +26,8 @@ def show_pictures(pictures: Sequence[torch.Tensor]) -> None:
     Does nothing where there is no server or nobody who looks, and never raises: an error is on its
     way, and that is the one to be seen.
     """
-    server: Any = getattr(
-        getattr(sys.modules.get("server"), "PromptServer", None), "instance", None
-    )
+    running: Any = sys.modules.get("server")
+    server = getattr(getattr(running, "PromptServer", None), "instance", None)
     if server is None or not pictures:
         return
     try:

@@ -1,6 +1,7 @@
 """python3 scripts/convert.py SRC DST --dtype fp16"""
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 
@@ -10,17 +11,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tqdm import tqdm
 
 from flashface_core.files.weights import CheckpointError
-from flashface_core.flashface.checkpoint.convert import DTYPES, Progress, convert
+from flashface_core.flashface.checkpoint.convert import DTYPES, convert
 
 
-def shown_by(bar: tqdm) -> Progress:
-    """What keeps a bar at the numbers that it is told."""
+class Bar:
+    """Shows progress on stderr, from the first weight on."""
 
-    def progress(done: int, total: int) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
+    _bar: tqdm | None = None
 
-    return progress
+    def __call__(self, done: int, total: int) -> None:
+        if self._bar is None:
+            self._bar = tqdm(total=total, unit=" weights", unit_scale=True, desc="converting")
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        """Leave the line to what is written next."""
+        if self._bar is not None:
+            self._bar.close()
 
 
 def main() -> int:
@@ -36,10 +43,10 @@ def main() -> int:
     parser.add_argument("--dtype", choices=DTYPES, default="fp16", help="default: fp16")
     parser.add_argument("--overwrite", action="store_true", help="replace the target if it exists")
     arguments = parser.parse_args()
-    dtype = DTYPES[arguments.dtype]
+    bar, dtype = Bar(), DTYPES[arguments.dtype]
     try:
-        with tqdm(unit=" weights", unit_scale=True, desc="converting") as bar:
-            convert(arguments.source, arguments.target, dtype, arguments.overwrite, shown_by(bar))
+        with contextlib.closing(bar):
+            convert(arguments.source, arguments.target, dtype, arguments.overwrite, bar)
     except (CheckpointError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

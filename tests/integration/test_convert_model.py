@@ -20,6 +20,7 @@ NAME = "official.safetensors"
 def folder(comfyui_base: Path) -> Iterator[Path]:
     """models/flashface with a small official file in it, as it was afterwards."""
     folder = comfyui_base / "models" / "flashface"
+    folder.mkdir(exist_ok=True)
     before = set(folder.iterdir())
     save_file(official_tensors(), folder / NAME)
     yield folder

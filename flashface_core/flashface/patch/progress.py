@@ -36,14 +36,13 @@ def show_text(text: str) -> None:
     The front end's text on a node is ComfyUI's own, but no promise to packs: where it is missing or
     has changed, the bar alone has to do.
     """
-    server: Any = getattr(
-        getattr(sys.modules.get("server"), "PromptServer", None), "instance", None
-    )
+    running: Any = sys.modules.get("server")
+    server = getattr(getattr(running, "PromptServer", None), "instance", None)
+    utils: Any = sys.modules.get("comfy_execution.utils")
+    context = utils.get_executing_context() if utils is not None else None
+    if server is None or context is None:
+        return
     try:
-        from comfy_execution.utils import get_executing_context
-
-        context = get_executing_context()
-        if server is not None and context is not None:
-            server.send_progress_text(text, context.node_id, server.client_id)
-    except (ImportError, AttributeError, TypeError) as error:
+        server.send_progress_text(text, context.node_id, server.client_id)
+    except (AttributeError, TypeError) as error:
         log.debug("the node cannot show %r: %s", text, error)
