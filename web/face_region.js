@@ -6,14 +6,15 @@
 // width and height given here, so that its boxes are pixels of the same picture.
 import { app } from "../../scripts/app.js";
 import { createBoxCanvas } from "./box_canvas.js";
-import { after, inputNode, setValue, shownBy, sizeOf, valueOf, widgetOf } from "./nodes.js";
+import {
+  after, hidePreview, inputNode, say, setValue, shownBy, sizeOf, valueOf, watch,
+} from "./nodes.js";
 
 const REGION = "FlashFaceRegion";
 const BOXES = "CreateBoundingBoxes";
 const CORNERS = ["x1", "y1", "x2", "y2"];
 const STEP = 16; // of width and height of Create Bounding Boxes
 const HEIGHT = 150;
-const PATIENCE = 400; // ms
 const [MUTED, BYPASSED] = [2, 4]; // modes of nodes
 
 const modern = () => Boolean(window.LiteGraph?.vueNodesMode);
@@ -120,8 +121,10 @@ function sourceOf(node) {
     many: () => Boolean(editorOf(node)),
     hint() {
       const editor = editorOf(node);
-      if (editor === null) return "The boxes come from another node.";
-      return editor && modern() ? "Draw boxes in Create Bounding Boxes." : "Drag to draw a box.";
+      if (editor === null) return say("The boxes come from another node.", "边界框来自其他节点。");
+      return editor && modern()
+        ? say("Draw boxes in Create Bounding Boxes.", "请在「创建边界框」里画框。")
+        : say("Drag to draw a box.", "拖动鼠标画框。");
     },
     get change() {
       const editor = editorOf(node);
@@ -144,6 +147,7 @@ function addCanvas(node) {
   const { canvas, redraw } = createBoxCanvas(sourceOf(node));
   const widget = node.addDOMWidget("box", "FLASHFACE_BOX", canvas, {
     serialize: false,
+    hideInPanel: true, // the side panel would write its own width into the widget, for good
     getMinHeight: () => HEIGHT,
   });
   widget.serialize = false; // the numbers hold it
@@ -156,33 +160,8 @@ function addCanvas(node) {
     after(node, name, () => setTimeout(update));
   }
   node.redrawFaceBoxes = redraw;
-  node.updateFaceBoxes = update;
-  watch(node);
+  watch(node, (there) => [backdropOf(there)?.src, resultOf(there)?.src].join(), update);
   hidePreview(node);
-}
-
-// Pictures of other nodes arrive without notice. The timer does not hold the node: not all that
-// are made are added to a graph, and not all are told when it is cleared.
-function watch(node) {
-  const held = new WeakRef(node);
-  let shown = "";
-  const timer = setInterval(() => {
-    const there = held.deref();
-    if (!there) return clearInterval(timer);
-    const now = [backdropOf(there)?.src, resultOf(there)?.src].join();
-    if (now !== shown) there.updateFaceBoxes();
-    shown = now;
-  }, PATIENCE);
-  after(node, "onRemoved", () => clearInterval(timer));
-}
-
-// The canvas shows what the preview of the last run would show again.
-function hidePreview(node) {
-  node.hideOutputImages = true;
-  after(node, "onDrawBackground", () => {
-    const preview = widgetOf(node, "$$canvas-image-preview");
-    if (preview && !preview.hidden) preview.hidden = true;
-  });
 }
 
 // Face Regions that show the boxes of this node.

@@ -11,6 +11,7 @@ export function setValue(node, name, value) {
   if (!widget || widget.value === value) return;
   widget.value = value;
   widget.callback?.(value, app.canvas, node);
+  node.setDirtyCanvas?.(true, true);
 }
 
 export function inputNode(node, name) {
@@ -49,4 +50,38 @@ export function after(object, name, more) {
     more(...given);
     return result;
   };
+}
+
+const PATIENCE = 400; // ms
+
+// Call `update` when `state`, a text that a function makes of a node, has changed. Pictures and
+// numbers of other nodes arrive without notice. The timer does not hold the node: not all that are
+// made are added to a graph, and not all are told when it is cleared.
+export function watch(node, state, update) {
+  const held = new WeakRef(node);
+  let shown = "";
+  const timer = setInterval(() => {
+    const there = held.deref();
+    if (!there) return clearInterval(timer);
+    const now = state(there);
+    if (now !== shown) there.flashfaceUpdate();
+    shown = now;
+  }, PATIENCE);
+  node.flashfaceUpdate = update;
+  after(node, "onRemoved", () => clearInterval(timer));
+}
+
+// A canvas of ours shows what the preview of the last run would show again.
+export function hidePreview(node) {
+  node.hideOutputImages = true;
+  after(node, "onDrawBackground", () => {
+    const preview = widgetOf(node, "$$canvas-image-preview");
+    if (preview && !preview.hidden) preview.hidden = true;
+  });
+}
+
+// A text in the front end's language, where that is Chinese.
+export function say(english, chinese) {
+  const language = app.extensionManager?.setting?.get?.("Comfy.Locale") ?? "";
+  return language.startsWith("zh") ? chinese : english;
 }

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from .guidance import Schedule, trailing_timesteps
+from .guidance import Preset, Schedule, trailing_timesteps
 
 SIZE = (640, 400)
 PLOT = (64, 56, 616, 320)
@@ -20,8 +20,11 @@ def evaluations(schedule: Schedule, steps: int = STEPS) -> int:
     return sum(schedule.branches_at(timestep) for timestep in trailing_timesteps(steps))
 
 
-def draw(schedule: Schedule) -> torch.Tensor:
-    """Return the drawing as an IMAGE, (1, H, W, 3) float 0..1."""
+def draw(schedule: Schedule, preset: Preset | None = None) -> torch.Tensor:
+    """Return the drawing as an IMAGE, (1, H, W, 3) float 0..1.
+
+    preset: where the schedule is one, for the sampler's settings that belong to it.
+    """
     image = Image.new("RGB", SIZE, BACKGROUND)
     pen = ImageDraw.Draw(image)
     percents = np.linspace(0, 1, SAMPLES)
@@ -35,7 +38,7 @@ def draw(schedule: Schedule) -> torch.Tensor:
     _draw_frame(pen, schedule.launch_percent, bottom, top)
     _draw_curve(pen, guidance, bottom, top, GUIDANCE)
     _draw_curve(pen, strength, bottom, top, STRENGTH)
-    _draw_captions(pen, schedule)
+    _draw_captions(pen, schedule, preset)
     return torch.from_numpy(np.asarray(image, dtype=np.float32) / 255).unsqueeze(0)
 
 
@@ -67,14 +70,19 @@ def _draw_curve(pen: ImageDraw.ImageDraw, values: list, bottom: float, top: floa
     pen.line(points, fill=color, width=4, joint="curve")
 
 
-def _draw_captions(pen: ImageDraw.ImageDraw, schedule: Schedule) -> None:
+def _draw_captions(pen: ImageDraw.ImageDraw, schedule: Schedule, preset: Preset | None) -> None:
     pen.line((64, 28, 88, 28), fill=STRENGTH, width=4)
     pen.text((96, 28), "strength", fill=TEXT, font=_font(18), anchor="lm")
     pen.line((204, 28, 228, 28), fill=GUIDANCE, width=4)
     pen.text((236, 28), "reference guidance", fill=TEXT, font=_font(18), anchor="lm")
-    total = evaluations(schedule)
-    cost = f"{STEPS} steps = {total} UNet evaluations per picture ({2 * STEPS} with plain cfg)"
-    pen.text((SIZE[0] / 2, 372), cost, fill=TEXT, font=_font(17), anchor="mm")
+    steps = preset.steps if preset else STEPS
+    total = evaluations(schedule, steps)
+    lines = [f"{steps} steps = {total} UNet evaluations per picture ({2 * steps} with plain cfg)"]
+    if preset:
+        lines.append(f"goes with cfg {preset.cfg:g} and {steps} steps: set them in the sampler")
+    for i, line in enumerate(lines):
+        y = 372 + 22 * (i - (len(lines) - 1) / 2)
+        pen.text((SIZE[0] / 2, y), line, fill=TEXT, font=_font(17), anchor="mm")
 
 
 def _y(value: float, bottom: float, top: float) -> float:

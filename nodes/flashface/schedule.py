@@ -1,5 +1,6 @@
 from comfy_api.latest import io, ui
 
+from ...flashface_core.flashface.guidance import PRESETS, Schedule
 from ..showing import Previewing
 from ..types import CATEGORY, FlashFaceScheduleType
 
@@ -7,16 +8,21 @@ from ..types import CATEGORY, FlashFaceScheduleType
 CurveSocket = io.Custom("CURVE")
 
 CUSTOM = "custom"
-PRESETS = [
-    CUSTOM,
-    "stable identity",
-    "change age",
-    "Asian faces",
-    "most detail",
-    "one reference, avatar",
-    "gentle",
-    "the paper",
-]
+
+
+def _presets() -> dict[str, dict[str, float]]:
+    """The presets as the front end shows them in the node's numbers."""
+    return {
+        name: {
+            "strength": preset.strength,
+            "reference_guidance": preset.reference_guidance,
+            "launch_percent": round(preset.launch_percent, 5),
+            "strength_before_launch": preset.strength_before_launch,
+            "cfg": preset.cfg,
+            "steps": preset.steps,
+        }
+        for name, preset in PRESETS.items()
+    }
 
 
 class FlashFaceSchedule(Previewing, io.ComfyNode):
@@ -34,12 +40,13 @@ class FlashFaceSchedule(Previewing, io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "preset",
-                    options=PRESETS,
+                    options=[CUSTOM, *PRESETS],
                     default=CUSTOM,
                     tooltip=(
-                        "Settings known to work; the four numbers below are then not used. custom "
-                        "uses them."
+                        "Settings known to work; the four numbers below show them. custom uses the "
+                        "numbers as they are: move one to get there."
                     ),
+                    extra_dict={"presets": _presets()},
                 ),
                 io.Float.Input(
                     "strength",
@@ -111,15 +118,15 @@ class FlashFaceSchedule(Previewing, io.ComfyNode):
         strength_curve=None,
         guidance_curve=None,
     ) -> io.NodeOutput:
-        from ...flashface_core.flashface import guidance, schedule_drawing
+        from ...flashface_core.flashface import schedule_drawing
         from ...flashface_core.flashface.curves import checked_curve
 
-        known = guidance.PRESETS.get(preset)
+        known = PRESETS.get(preset)
         if known is not None:
             strength, reference_guidance = known.strength, known.reference_guidance
             launch_percent = known.launch_percent
             strength_before_launch = known.strength_before_launch
-        schedule = guidance.Schedule(
+        schedule = Schedule(
             strength,
             reference_guidance,
             launch_percent,
@@ -127,5 +134,5 @@ class FlashFaceSchedule(Previewing, io.ComfyNode):
             checked_curve("strength_curve", strength_curve),
             checked_curve("guidance_curve", guidance_curve),
         )
-        picture = schedule_drawing.draw(schedule)
+        picture = schedule_drawing.draw(schedule, known)
         return io.NodeOutput(schedule, ui=ui.PreviewImage(picture, cls=cls))
