@@ -46,7 +46,15 @@ class Face2DiffusionTextEncode(io.ComfyNode):
                 "cost in sampling. Weights such as (f l:1.3), long prompts and LoRA work as ever. "
                 "The negative prompt is an ordinary CLIP Text Encode."
             ),
-            search_aliases=["face2diffusion", "prompt", "clip text encode", "identity", "S*"],
+            search_aliases=[
+                "face2diffusion",
+                "prompt",
+                "clip text encode",
+                "identity",
+                "S*",
+                "photomaker",
+                "人脸提示词",
+            ],
             inputs=[
                 io.Clip.Input("clip", tooltip="The CLIP of an SD1.x model. It is not changed."),
                 io.String.Input(

@@ -117,7 +117,15 @@ class FlashFaceCropFaces(Previewing, io.ComfyNode):
                 "way FlashFace was trained. The preview shows all faces found, with the chosen "
                 "ones numbered and their crops beside them."
             ),
-            search_aliases=["face detection", "face crop", "find face", "align face", "flashface"],
+            search_aliases=[
+                "face detection",
+                "face crop",
+                "find face",
+                "align face",
+                "flashface",
+                "人脸检测",
+                "裁剪人脸",
+            ],
             is_input_list=True,
             inputs=INPUTS,
             outputs=OUTPUTS,

@@ -60,7 +60,16 @@ class FlashFacePasteFaces(io.ComfyNode):
                 "Puts face crops back into the picture that Detect & Crop Faces took them from, "
                 "after they were painted anew in more detail. All other pixels stay as they are."
             ),
-            search_aliases=["face detailer", "uncrop face", "stitch", "paste crop", "flashface"],
+            search_aliases=[
+                "face swap",
+                "face detailer",
+                "uncrop face",
+                "stitch",
+                "paste crop",
+                "flashface",
+                "换脸",
+                "贴回人脸",
+            ],
             is_input_list=True,
             inputs=INPUTS,
             outputs=[

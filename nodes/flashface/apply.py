@@ -14,7 +14,27 @@ class FlashFaceApply(io.ComfyNode):
                 "Makes a MODEL look at a reference while it draws. A second Apply FlashFace on the "
                 "same MODEL adds a second person; attention masks keep them apart."
             ),
-            search_aliases=["flashface", "identity", "face reference", "ip-adapter", "same person"],
+            search_aliases=[
+                "flashface",
+                "face",
+                "identity",
+                "face reference",
+                "face swap",
+                "ip-adapter",
+                "instantid",
+                "pulid",
+                "faceid",
+                "photomaker",
+                "portrait",
+                "likeness",
+                "same person",
+                "consistent character",
+                "换脸",
+                "肖像",
+                "人脸一致",
+                "保持人物",
+                "同一人物",
+            ],
             inputs=[
                 io.Model.Input(
                     "model", tooltip="The MODEL of Load FlashFace Model, LoRA and others included."

@@ -18,7 +18,15 @@ class FlashFaceEncodeReference(io.ComfyNode):
                 "Makes one reference of one person from face crops. Several different photos of "
                 "the person keep identity better than one; four are the usual number."
             ),
-            search_aliases=["flashface reference", "encode face", "identity"],
+            search_aliases=[
+                "flashface reference",
+                "encode face",
+                "identity",
+                "face embedding",
+                "portrait",
+                "人脸编码",
+                "参考人脸",
+            ],
             is_input_list=True,
             inputs=[
                 io.Vae.Input("vae", tooltip="An SD1.5 VAE. Its posterior mean is used, no noise."),

@@ -20,7 +20,14 @@ class FlashFaceModelLoader(io.ComfyNode):
                 "for LoRA, ControlNet, merging and samplers; FLASHFACE_MODEL goes to Apply "
                 "FlashFace."
             ),
-            search_aliases=["flashface", "face identity", "load face model", "referencenet"],
+            search_aliases=[
+                "flashface",
+                "face identity",
+                "load face model",
+                "referencenet",
+                "face swap",
+                "换脸模型",
+            ],
             inputs=[
                 io.Combo.Input(
                     "model_name",

@@ -87,7 +87,14 @@ class FlashFaceRegion(Previewing, io.ComfyNode):
                 "Says where in the new picture the face should be, as a mask for Apply FlashFace. "
                 "Faces narrower than a seventh of the picture were not trained."
             ),
-            search_aliases=["face position", "face box", "face mask", "flashface region"],
+            search_aliases=[
+                "face position",
+                "face box",
+                "face mask",
+                "flashface region",
+                "人脸位置",
+                "人脸区域",
+            ],
             inputs=INPUTS,
             outputs=[io.Mask.Output("region", tooltip="1 where the face should be.")],
         )

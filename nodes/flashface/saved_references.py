@@ -29,7 +29,7 @@ class FlashFaceSaveReference(io.ComfyNode):
                 "pictures of its faces. Load Reference brings it back without photos or VAE. "
                 "Nothing is overwritten: a name that is taken gets a number."
             ),
-            search_aliases=["save face", "save identity", "store person", "flashface"],
+            search_aliases=["save face", "save identity", "store person", "flashface", "保存人物"],
             is_output_node=True,
             inputs=[
                 FlashFaceReferenceType.Input(
@@ -69,7 +69,15 @@ class FlashFaceLoadReference(Previewing, io.ComfyNode):
                 "Brings back a person that Save Reference kept, without photos or VAE. Shows the "
                 "faces that the reference was made from."
             ),
-            search_aliases=["load face", "load identity", "saved person", "flashface"],
+            search_aliases=[
+                "load face",
+                "load identity",
+                "saved person",
+                "consistent character",
+                "flashface",
+                "保存的人物",
+                "人脸一致",
+            ],
             inputs=[
                 io.Combo.Input(
                     "reference_name",
