@@ -19,6 +19,16 @@ export function inputNode(node, name) {
   return slot >= 0 && node.isInputConnected(slot) ? node.getInputNode(slot) : null;
 }
 
+const NEVER = [2, 4]; // muted, bypassed: modes of nodes that do not run
+
+export const active = (node) => Boolean(node) && !NEVER.includes(node.mode);
+
+// Whether what is linked to an input does not run.
+export function muted(node, name) {
+  const source = inputNode(node, name);
+  return Boolean(source) && !active(source);
+}
+
 // Outputs are kept by number; in a subgraph, by that of the subgraph too.
 function outputsOf(node) {
   const inside = node.graph?.isRootGraph === false;

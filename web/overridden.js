@@ -1,16 +1,15 @@
 // Numbers that something connected replaces or multiplies say so, instead of looking as if they counted.
 import { app } from "../../scripts/app.js";
-import { inputNode, say, widgetOf } from "./nodes.js";
+import { active, inputNode, muted, say, widgetOf } from "./nodes.js";
 
 const PATIENCE = 400; // ms
-const NEVER = [2, 4]; // muted, bypassed: modes of nodes that do not run
 
-const active = (node) => Boolean(node) && !NEVER.includes(node.mode);
 const feeds = (node, name) => active(inputNode(node, name));
 const scheduled = (node) => node.comfyClass === "FlashFaceGuidance" && active(node) && feeds(node, "schedule");
 
 const fromSchedule = () => say("schedule's", "由调度决定");
 const timesCurve = () => say("× curve", "× 曲线");
+const absent = () => say("person is muted", "人物已静音");
 const fromBoxes = () => say("not used: bboxes", "不使用：边界框");
 
 // By kind of node: what is said of which of its widgets, and whether they are out of use.
@@ -20,11 +19,12 @@ const RULES = {
       unused: true,
       words: { reference_guidance: fromSchedule(), launch_percent: fromSchedule(), strength_before_launch: fromSchedule() },
     },
-  // A strength of 0 still turns the person off, so that it can be set.
-  FlashFaceApply: (node) =>
-    [...along(node, upwards), ...along(node, downwards)].some(scheduled) && {
-      words: { strength: fromSchedule() },
-    },
+  FlashFaceApply(node) {
+    if (muted(node, "reference")) return { unused: true, words: { strength: absent() } };
+    const others = [...along(node, upwards), ...along(node, downwards)];
+    // A strength of 0 still turns the person off, so that it can be set.
+    return others.some(scheduled) && { words: { strength: fromSchedule() } };
+  },
   FlashFaceSchedule: (node) => ({
     words: {
       ...(feeds(node, "strength_curve") && { strength: timesCurve(), strength_before_launch: timesCurve() }),

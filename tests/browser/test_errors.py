@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from playwright.sync_api import Page
 from setup.browser import open_comfyui, run_workflow
 from setup.comfy_server import ComfyServer
 
@@ -34,9 +35,16 @@ def wall(ready: ComfyServer, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def said(chromium: Any, ready: ComfyServer, wall: str) -> Iterator[Said]:
+def page(chromium: Any, ready: ComfyServer) -> Iterator[Page]:
+    """One page for all."""
+    opened = open_comfyui(chromium, ready.url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def said(page: Page, wall: str) -> Said:
     """`said(prompt)`: the message over the graph after a run, and the panel with its details."""
-    page = open_comfyui(chromium, ready.url)
 
     def run(prompt: Prompt) -> tuple[str, str]:
         page.evaluate("prompt => app.loadApiJson(prompt, 'errors')", prompt)
@@ -49,11 +57,10 @@ def said(chromium: Any, ready: ComfyServer, wall: str) -> Iterator[Said]:
         page.wait_for_timeout(500)
         return message, " ".join(panel.inner_text().split())
 
-    yield run
-    page.close()
+    return run
 
 
-def test_a_photo_without_a_face(said: Said, wall: str) -> None:
+def test_a_photo_without_a_face(said: Said, wall: str, page: Page, ready: ComfyServer) -> None:
     prompt = {
         "1": node("LoadImage", image=wall),
         "2": node("FlashFaceDetectorLoader", **LBP),
@@ -64,6 +71,9 @@ def test_a_photo_without_a_face(said: Said, wall: str) -> None:
     assert "Detect & Crop Faces failed" in message
     assert "FlashFace.NoFaceError: Image 1 of 1 (320 x 240): no face found by" in panel
     assert "or set 'if_no_face' to 'skip' or 'use whole image'" in panel
+    (shown,) = page.evaluate("app.nodeOutputs[3].images")  # the photo, with the sentence below it
+    with Image.open(ready.base / "temp" / shown["filename"]) as picture:
+        assert picture.width >= 512 and picture.height > 550
 
 
 def test_edges_of_a_region_in_the_wrong_order(said: Said) -> None:

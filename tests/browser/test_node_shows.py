@@ -45,6 +45,9 @@ SET = """([type, name, value]) => {
 }"""
 MARKED = """type => app.graph.nodes.find(node => node.type === type).widgets
   .filter(widget => widget.label?.includes("(")).map(widget => [widget.name, widget.disabled])"""
+COLOUR = """([modern, type]) => modern
+  ? getComputedStyle(document.body).getPropertyValue(`--color-datatype-${type}`).trim()
+  : app.canvas.default_connection_color_byType[type]"""
 TICK = 1000  # ms; marks and drawings follow within this
 
 
@@ -78,12 +81,15 @@ def test_a_schedule_is_one_truth(modern: bool, open_page: OpenPage) -> None:
         for number in ("strength", "reference_guidance", "strength_before_launch"):
             assert now[number] == getattr(preset, number), number
         assert now["launch_percent"] == pytest.approx(preset.launch_percent, abs=6e-4)
-        shown = (now[n] for n in ("strength", "reference_guidance"))
-        check_drawing(drawing, Schedule(*shown, preset.launch_percent, 0.85), preset)
+        strength, guidance = now["strength"], now["reference_guidance"]
+        check_drawing(drawing, Schedule(strength, guidance, preset.launch_percent, 0.85), preset)
     set_value(page, "strength", 1.5)
     assert values(page, "FlashFaceSchedule")["preset"] == "custom"
     check_marks(page)
-    check_panel(page, modern)
+    check_panel(page)
+    types = ("FLASHFACE_MODEL", "FLASHFACE_REFERENCE", "FLASHFACE_SCHEDULE", "FLASHFACE_DETECTOR")
+    colours = {page.evaluate(COLOUR, [modern, name]) for name in types}
+    assert len(colours) == len(types) and all(colour.startswith("#") for colour in colours)
 
 
 def check_drawing(drawing: Locator, schedule: Schedule, preset: Preset | None) -> None:
@@ -111,7 +117,7 @@ def check_marks(page: Page) -> None:
     assert not page.evaluate(f"{NODE.format('FlashFaceGuidance')}.widgets.some(w => w.disabled)")
 
 
-def check_panel(page: Page, modern: bool) -> None:
+def check_panel(page: Page) -> None:
     """Selected beside the open side panel, an editor keeps its width."""
     before = widths(page)
     page.evaluate("app.canvas.deselectAll?.()")
@@ -140,6 +146,7 @@ def test_reading_the_face_is_said_and_previews_outlive_the_cache(
         if (node.type === "EmptyLatentImage" && widget.name !== "batch_size") widget.value = 128;
       }
     }""")
+    check_absent(page)
     run_workflow(page)
     said = page.evaluate("window.said")
     *counted, last = said
@@ -149,9 +156,25 @@ def test_reading_the_face_is_said_and_previews_outlive_the_cache(
     text = f"{NODE.format('KSampler')}.widgets.at(-1).value"
     assert page.evaluate(text) == "face read"
     if "CreateBoundingBoxes" in ready.object_info():  # older ones send no previews of cached nodes
-        changed = page.evaluate("app.graph.serialize()")
-        load_workflow(page, changed)
-        assert not page.evaluate(f"{NODE.format('FlashFaceCropFaces')}.imgs?.length")
+        shown = f"app.nodeOutputs[{NODE.format('FlashFaceCropFaces')}.id]?.images?.length"
+        load_workflow(page, page.evaluate("app.graph.serialize()"))
+        assert not page.evaluate(shown)
         run_workflow(page)
         assert page.evaluate("window.said") == said, "not taken from the cache"
-        assert page.evaluate(f"{NODE.format('FlashFaceCropFaces')}.imgs[0].naturalWidth") > 300
+        assert page.evaluate(shown) == 1
+
+
+def check_absent(page: Page) -> None:
+    """With its reference muted or bypassed, Apply FlashFace hands its MODEL on."""
+    models = """async () => { const {output} = await app.graphToPrompt();
+      const kinds = Object.values(output).map(node => node.class_type);
+      const {inputs} = Object.values(output).find(node => node.class_type === "KSampler");
+      return [kinds.includes("FlashFaceApply"), output[inputs.model[0]].class_type]; }"""
+    encode = NODE.format("FlashFaceEncodeReference")
+    for mode in (2, 4):
+        page.evaluate(f"{encode}.mode = {mode}")
+        assert page.evaluate(models) == [False, "FlashFaceModelLoader"]
+    page.wait_for_timeout(TICK)
+    assert page.evaluate(MARKED, "FlashFaceApply") == [["strength", True]]
+    page.evaluate(f"{encode}.mode = 0")
+    assert page.evaluate(models) == [True, "FlashFaceApply"]
