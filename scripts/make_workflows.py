@@ -29,7 +29,7 @@ WORKFLOWS: dict[str, Callable[[Studio], Studio]] = {
     "flashface_basic": workflow_single.basic,
     "flashface_guided": workflow_single.guided,
     "flashface_age": workflow_single.age,
-    "flashface_drawn": workflow_single.drawn,
+    "flashface_drawn_nodes_2": workflow_single.drawn,
     "flashface_several_references": workflow_people.several_references,
     "flashface_saved_person": workflow_people.saved_person,
     "flashface_two_people": workflow_people.two_people,

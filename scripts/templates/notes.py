@@ -5,14 +5,15 @@ VAE = (
     "https://huggingface.co/stabilityai/sd-vae-ft-mse-original/resolve/main/"
     "vae-ft-mse-840000-ema-pruned.safetensors"
 )
-FLASHFACE = "https://huggingface.co/shilongz/FlashFace-SD1.5"
+FLASHFACE_PAGE = "https://huggingface.co/shilongz/FlashFace-SD1.5"
+FLASHFACE = f"{FLASHFACE_PAGE}/resolve/main/flashface.safetensors"
 
 FILES = f"""\
 **Model files** (put them in the folder *models* of ComfyUI, then press R)
 
 | folder | file |
 |---|---|
-| flashface | flashface.safetensors, or flashface.ckpt from [FlashFace-SD1.5]({FLASHFACE}) |
+| flashface | [flashface.safetensors]({FLASHFACE}), 10.6 GB; [its page]({FLASHFACE_PAGE}) |
 | text_encoders | [clip_l.safetensors]({CLIP}) |
 | vae | [vae-ft-mse-840000-ema-pruned.safetensors]({VAE}) |
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .notes import FILES, HELP
-from .studio import FILE, NARROW, WIDE, WOMAN, Studio, face_box, in_rows
+from .studio import FILE, NARROW, WIDE, WOMAN, Studio, in_rows
 
 # Two people need width: 3:2 in as many pixels as FlashFace was made for.
 SIZE: dict[str, Any] = {"width": 960, "height": 640}
@@ -14,6 +14,10 @@ COUPLE = (
     "looking at the camera, upper body, natural light, detailed skin"
 )
 PERSON = "person"
+FACES: dict[str, dict[str, Any]] = {
+    "Face of the first person": {"x1": 0.2, "y1": 0.15, "x2": 0.43, "y2": 0.5},
+    "Face of the second person": {"x1": 0.57, "y1": 0.15, "x2": 0.8, "y2": 0.5},
+}
 HALVES: dict[str, dict[str, Any]] = {
     "Left half: first person": {"x1": 0.0, "y1": 0.0, "x2": 0.5, "y2": 1.0, "square": False},
     "Right half: second person": {"x1": 0.5, "y1": 0.0, "x2": 1.0, "y2": 1.0, "square": False},
@@ -28,23 +32,15 @@ them apart: the first person may be seen in the left half only, the second in th
 1. **Models**: choose your three files.
 2. **Reference photos**: one photo of each person.
 3. **Prompt**: name both people, with their ages, from left to right.
-4. **Where the faces go**: draw one box for each face in *Create Bounding Boxes*. Drag a box or \
-its edges; drag beside it for a new one; Delete removes it. *Both faces* shows the result.
+4. **Where the faces go**: drag the box in each person's *Face Region*; beside it are the halves.
 5. **Picture**: press Run.
-
-**If there is no editor**
-
-- *Node 2.0 only* stands in the place of the boxes: draw them in *Both faces*, or turn on \
-*Nodes 2.0* in the menu behind the logo.
-- *Create Bounding Boxes* is red: it came with ComfyUI 0.27. Delete it, give each person a *Face \
-Region* of their own, and draw there or set *x1* to *y2*: shares of the picture, 0 to 1.
 
 **To change more**
 
-- another size: the same *width* and *height* in the three *Face Region* and *Empty Latent \
-Image*. *Create Bounding Boxes* follows.
+- another size: the same *width* and *height* in the four *Face Region* and *Empty Latent Image*
 - the people stand elsewhere: change the halves, too. What both masks cover, both people share.
-- a third person: copy photo, crop, reference, mask and *Apply FlashFace*, and chain the *model*
+- a third person: copy photo, crop, reference, regions and *Apply FlashFace*, and chain the *model*
+- one person alone: mute the other's *Encode Reference Faces*
 - keep each face wider than 1/7 of the picture
 
 {FILES}"""
@@ -101,31 +97,26 @@ and the negative prompt of the day it was saved: treat it like a photo of the pe
 
 
 def two_people(g: Studio) -> Studio:
-    """Two people, their faces in drawn boxes, kept apart by halves of the picture."""
+    """Two people, a drawn Face Region for each, kept apart by halves of the picture."""
     note = g.note("What to change", TWO_PEOPLE, (WIDE, 1010))
     flashface, clip, vae = g.loaders()
     prompts = g.prompts(clip, COUPLE)
-    boxes = g.node(
-        *("CreateBoundingBoxes", (WIDE + 40, 640), "Draw a box for each face"),
-        **SIZE,
-        editor_state=[face_box(192, 96, 224), face_box(544, 96, 224)],
-    )
-    faces = g.region(460, "Both faces", **SIZE, bboxes=boxes["bboxes"])
-    halves = [g.region(460, title, **SIZE, **half) for title, half in HALVES.items()]
+    faces = [g.region(420, title, **SIZE, **box) for title, box in FACES.items()]
+    halves = [g.region(420, title, **SIZE, **half) for title, half in HALVES.items()]
     one = g.reference(vae, prompts[1], "person_1.png", "First person (left)")
     two = g.reference(vae, prompts[1], "person_2.png", "Second person (right)")
     model = flashface
     steering = []
-    for person, half in zip((one, two), halves, strict=True):
+    for person, face, half in zip((one, two), faces, halves, strict=True):
         others = {"model": model["model"], "attention_mask": half["region"]}
-        model = g.apply(flashface, person[-1], faces, 1.2, **others)
+        model = g.apply(flashface, person[-1], face, 1.2, **others)
         steering.append(model)
     steering.append(model := g.guidance(model))
     latent = g.size(**SIZE)
     sampled, decoded = g.picture(model, prompts, latent, vae, steps=35, cfg=7.5)
     saved = g.save(decoded, "two_people", (WIDE + 100, 480))
     right = g.left_side(note, [[flashface, clip, vae]], prompts, *in_rows(one, two))
-    four = g.group("4. Where the faces go", right, 0, [boxes, faces], halves)
+    four = g.group("4. Where the faces go", right, 0, faces, halves)
     g.group("5. Picture", four.right, 0, steering, [latent, sampled, decoded, saved])
     return g
 

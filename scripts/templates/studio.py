@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .graph import GAP_X, PAD, TITLE, Graph, Group, Node, Output
-from .notes import CLIP, VAE
+from .notes import CLIP, FLASHFACE, VAE
 
 REGION: dict[str, Any] = {"x1": 0.3, "y1": 0.2, "x2": 0.6, "y2": 0.5}
 NEGATIVE = "blurry, deformed, disfigured, bad anatomy, low resolution, text, watermark"
@@ -14,6 +14,7 @@ WOMAN = (
     "smiling, looking at the camera, upper body, natural light, detailed skin"
 )
 REFERENCE = "reference.png"
+FLASHFACE_FILE = {"name": "flashface.safetensors", "url": FLASHFACE, "directory": "flashface"}
 CLIP_FILE = {"name": "clip_l.safetensors", "url": CLIP, "directory": "text_encoders"}
 VAE_FILE = {"name": "vae-ft-mse-840000-ema-pruned.safetensors", "url": VAE, "directory": "vae"}
 NARROW, FILE, WIDE = 290, 330, 380  # nodes with short values; with file names; with pictures
@@ -28,7 +29,11 @@ class Studio(Graph):
     def loaders(self) -> tuple[Node, Node, Node]:
         """The three model files."""
         return (
-            self.node("FlashFaceModelLoader", (FILE, 140), model_name="flashface.safetensors"),
+            self.node(
+                *("FlashFaceModelLoader", (FILE, 140)),
+                models=(FLASHFACE_FILE,),
+                model_name=FLASHFACE_FILE["name"],
+            ),
             self.node(
                 *("CLIPLoader", (FILE, 140)),
                 models=(CLIP_FILE,),
