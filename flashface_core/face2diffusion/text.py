@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from ..errors import one_line, shown
+
 log = logging.getLogger(__name__)
 
 POSITIONS = "clip_l.transformer.text_model.embeddings.position_embedding.weight"
@@ -86,16 +88,16 @@ def place_words(chunks: list[Chunk], pairs: dict[Pair, Person], every: bool) -> 
 
 def _check_count(placeholder: str, count: int, every: bool) -> None:
     if not count:
-        example = EXAMPLE.replace("f l", placeholder)
+        example = EXAMPLE.replace("f l", one_line(placeholder, 60))
         raise ValueError(
-            f"The text has no placeholder {placeholder!r}, so there is no place for the person. "
-            f"Write it where the person should be, such as {example}."
+            f"The text has no placeholder {shown(placeholder, 60)}, so there is no place for the "
+            f"person. Write it where the person should be, such as {example}."
         )
     if count > 1 and not every:
         log.warning(
-            "Face2Diffusion: the text has %r %d times; only the first one is the person. Set "
+            "Face2Diffusion: the text has %s %d times; only the first one is the person. Set "
             "'occurrences' to 'every' to change that.",
-            *(placeholder, count),
+            *(shown(placeholder, 60), count),
         )
 
 
@@ -144,14 +146,14 @@ def _pairs(clip: Any, people: Sequence[Person]) -> dict[Pair, Person]:
         ids = [_id(token) for token in chunks[0][1 : _end(chunks[0])]]
         if len(ids) != 2 or len(chunks) != 1 or None in ids:
             raise ValueError(
-                f"The placeholder {person.placeholder!r} is {len(ids)} tokens for CLIP, but a "
-                "person is two words. Use two letters or short words, such as 'f l' or 'm n'."
+                f"The placeholder {shown(person.placeholder, 60)} is {len(ids)} tokens for CLIP, "
+                "but a person is two words. Use two letters or short words, such as 'f l' or 'm n'."
             )
         pair = (ids[0], ids[1])
         if pair in pairs:
             raise ValueError(
-                f"Two people have the placeholder {person.placeholder!r}. Give each their own, "
-                "such as 'f l' and 'm n'."
+                f"Two people have the placeholder {shown(person.placeholder, 60)}. Give each their "
+                "own, such as 'f l' and 'm n'."
             )
         pairs[pair] = person
     return pairs

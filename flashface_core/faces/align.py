@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..errors import shown
+
 SIZE = 112
 PLACES = (
     (38.2946, 51.6963),
@@ -34,7 +36,9 @@ def face_transform(landmarks: Sequence[Sequence[float]]) -> np.ndarray:
     """
     points = np.asarray(landmarks, dtype=np.float64)
     if points.shape != (5, 2) or not np.isfinite(points).all():
-        raise ValueError(f"Five landmarks (x, y) are needed to align a face, got {landmarks!r}.")
+        raise ValueError(
+            f"Five landmarks (x, y) are needed to align a face, got {shown(landmarks)}."
+        )
     s = points[:, 0] + 1j * points[:, 1]
     d = np.asarray(PLACES, dtype=np.float32).astype(np.float64) @ np.array([1, 1j])
     around = s - s.mean()

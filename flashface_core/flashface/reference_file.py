@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
+from ..errors import shown
 from ..files.saved import (
     FLASHFACE_REFERENCE,
     SavedFileError,
@@ -88,7 +89,7 @@ def _people(path: Path, names: list[str]) -> int:
     if not count or needed - set(names) or set(names) - possible:
         odd = sorted(needed - set(names)) or sorted(set(names) - possible) or ["0.latents"]
         what = "lacks" if odd[0] not in names else "has an unknown tensor"
-        raise FLASHFACE_REFERENCE.foreign(path, f"it {what} {odd[0][:60]!r}")
+        raise FLASHFACE_REFERENCE.foreign(path, f"it {what} {shown(odd[0], 66)}")
     return count
 
 

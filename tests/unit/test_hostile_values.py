@@ -249,3 +249,10 @@ def test_files_of_odd_names_load_and_show(raw: bytes, tmp_path: Path) -> None:
 def test_a_line_break_is_drawn_as_a_blank() -> None:
     assert text_width("a\nb") == text_width("a b") > 0
     assert captioned(reference_sheet(PERSON, "x"), [("a\n\r\x00b", (1, 2, 3))]).width > 0
+
+
+def test_a_placeholder_of_a_million_letters_is_not_echoed() -> None:
+    from flashface_core.face2diffusion.text import _check_count
+
+    words = refusal(ValueError, _check_count, "f\n" * 10**6, 0, False)
+    assert words.startswith("The text has no placeholder 'f\\nf\\n")
