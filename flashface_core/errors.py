@@ -6,6 +6,7 @@ ComfyUI names a pack's modules after its folder, so that a type would be a whole
 from __future__ import annotations
 
 import reprlib
+from itertools import islice
 from pathlib import PurePath
 from typing import TypeVar
 
@@ -41,6 +42,14 @@ class _Brief(reprlib.Repr):
             return super().repr1(x, level)
         except Exception as error:
             return f"<{type(x).__name__}, {type(error).__name__}>"
+
+    def repr_dict(self, x: dict, level: int) -> str:
+        """In the order that was given; Python's own sorts the keys."""
+        if level <= 0 and x:
+            return "{...}"
+        pairs = islice(x.items(), self.maxdict)
+        parts = [f"{self.repr1(k, level - 1)}: {self.repr1(v, level - 1)}" for k, v in pairs]
+        return "{" + ", ".join(parts + ["..."] * (len(x) > self.maxdict)) + "}"
 
 
 _BRIEF = _Brief()

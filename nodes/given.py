@@ -55,9 +55,11 @@ def _check_number(one: Any, value: Any) -> None:
     except (TypeError, ValueError, OverflowError, RuntimeError):
         possible = False
     if not possible:
+        limits = [end for end in (one.min, one.max) if end is not None]
+        span = " from {:g} to {:g}".format(*limits) if len(limits) == 2 else ""
         raise ValueError(
-            f"{one.id} should be a number from {one.min:g} to {one.max:g}, got {shown(value)}. "
-            "Type another one, or look at what is connected to it."
+            f"{one.id} should be a number{span}, got {shown(value)}. Type another one, or look at "
+            "what is connected to it."
         )
 
 

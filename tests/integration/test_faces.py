@@ -164,7 +164,7 @@ def test_a_huge_face_with_padding_is_cropped_like_a_smaller_copy(crop: Node) -> 
     assert (a - b).abs().mean() < 0.02
 
 
-KINDS = ["rgb", "rgba", "grey", "half", "double", "16 bit", "nan"]
+KINDS = ["rgb", "rgba", "grey", "half", "double", "16 bit", "too bright"]
 
 
 def random_image(random: np.random.RandomState, kind: str) -> torch.Tensor:
@@ -173,9 +173,8 @@ def random_image(random: np.random.RandomState, kind: str) -> torch.Tensor:
     image = torch.from_numpy(random.rand(1 + (random.rand() < 0.1), height, width, channels))
     if kind == "16 bit":
         image = (image * 65535).round() / 65535
-    if kind == "nan":
-        image[image > 0.99] = float("nan")
-        image[image < 0.01] = float("inf")
+    if kind == "too bright":
+        image[image > 0.9] = 1.9
     return image.to({"half": torch.float16, "double": torch.float64}.get(kind, torch.float32))
 
 

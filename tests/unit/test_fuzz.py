@@ -14,6 +14,7 @@ from random import Random
 from typing import Any
 
 import fuzz
+import model_files
 import numpy as np
 import pytest
 import torch
@@ -29,6 +30,8 @@ from flashface_core.face2diffusion.weights import MAPPING, expected_shapes, open
 from flashface_core.faces.boxes import box_payload, boxes_per_batch
 from flashface_core.faces.choose import Choice, choose_faces
 from flashface_core.faces.detection import DetectorUnavailable
+from flashface_core.faces.detection.files import ModelFile
+from flashface_core.faces.detection.insight import InsightFaceDetector
 from flashface_core.faces.detection.yunet import YuNetDetector
 from flashface_core.flashface.checkpoint import open_checkpoint
 from flashface_core.flashface.curves import checked_curve
@@ -40,8 +43,9 @@ TIMES = float(os.environ.get("FLASHFACE_FUZZ", "1"))
 SEED = int(os.environ.get("FLASHFACE_FUZZ_SEED", "0"))
 CASES = {
     "safetensors": 30, "ckpt": 60, "reference": 120, "identity": 90, "boxes": 250, "curves": 250,
-    "yunet": 6,
+    "yunet": 6, "insightface": 4,
 }  # fmt: skip
+NATIVE = ("yunet", "insightface")  # whose parsers take hardly any damage
 OURS = tuple(str(ROOT / folder) for folder in ("flashface_core", "nodes"))
 Numbers = Any
 """What a reader gave: numbers and tensors, which have to be finite."""
@@ -179,9 +183,17 @@ def yunet(random: Random, folder: Path) -> Numbers:
     return [[f.box.x1, f.box.y1, f.box.x2, f.box.y2, f.score] for f in faces]
 
 
+def insightface(random: Random, folder: Path) -> Numbers:
+    path = model_files.scrfd(folder / "det_10g.onnx")
+    path.write_bytes(fuzz.damage_onnx(random, path.read_bytes()))
+    detector = InsightFaceDetector(ModelFile(path, "buffalo_l"), "cpu", 320)
+    faces = detector.detect(Image.fromarray(np.full((300, 400, 3), 90, np.uint8)))
+    return [[f.box.x1, f.box.y1, f.box.x2, f.box.y2, f.score] for f in faces]
+
+
 READERS: dict[str, Callable[[Random, Path], Numbers]] = {
     "safetensors": safetensors, "ckpt": ckpt, "reference": reference, "identity": identity,
-    "boxes": boxes, "curves": curves, "yunet": yunet,
+    "boxes": boxes, "curves": curves, "yunet": yunet, "insightface": insightface,
 }  # fmt: skip
 _OFFICIAL: dict[str, Any] = {}
 
@@ -226,4 +238,4 @@ def test_nothing_ends_in_a_crash_a_raw_error_or_nan(
             file.unlink()
     print(f"{name}: {count} cases, {refused} refused, {len(faults)} faults")
     assert not faults, "\n".join(faults[:20])
-    assert 0 < refused < count or count < 10
+    assert refused and (refused < count or name in NATIVE)

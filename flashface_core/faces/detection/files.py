@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
@@ -64,8 +65,10 @@ def fingerprint(folders: ModelFolders) -> str:
     """Changes when a model file is added, removed or replaced."""
     found = {*yunet_models(folders), *(model.path for model in detection_models(folders))}
     found |= {model.path for model in recognition_models(folders)}
-    stats = ((str(path), path.stat()) for path in sorted(found))
-    lines = [f"{path} {stat.st_size} {stat.st_mtime_ns}" for path, stat in stats]
+    lines = []
+    for path in sorted(found):
+        with contextlib.suppress(OSError):  # removed since it was listed
+            lines.append(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}")
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
 
 
