@@ -12,6 +12,8 @@ MODELS = "flashface"
 REFERENCES = "flashface_references"
 FACE2DIFFUSION = "face2diffusion"
 IDENTITIES = "face2diffusion_identities"
+YUNET = ("face_detection", MODELS, "yunet", "facedetection", "detection", "onnx", "insightface")
+"""Kinds of folders in which YuNet's small file is looked for: packs agree on none."""
 EXTENSIONS = {".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin"}
 
 
@@ -46,9 +48,8 @@ def _can_be_written(path: str) -> bool:
 
 def face_models() -> ModelFolders:
     """Where face detectors and recognition models may lie; the folders need not exist."""
-    return ModelFolders(
-        insightface=_paths("insightface"), yunet=_paths("face_detection") + _paths(MODELS)
-    )
+    yunet = (path for name in YUNET for path in _paths(name))
+    return ModelFolders(insightface=_paths("insightface"), yunet=tuple(dict.fromkeys(yunet)))
 
 
 def _paths(name: str) -> tuple[str, ...]:

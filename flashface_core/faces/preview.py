@@ -91,13 +91,22 @@ def _summary(result: ChosenFaces, title: str) -> list[tuple[str, Colour]]:
     source = f"found by {result.source}, score {scores}"
     if result.source == "bboxes":
         source = "boxes as given to bboxes"
-    return [(f"{title}: {text}", CHOSEN), (source, OTHER), *_likeness(result)]
+    return [(f"{title}: {text}", CHOSEN), (source, OTHER), *_likeness(result), *_unsure(result)]
 
 
 def _how(order: str) -> str:
     if order == LIKENESS:
         return "the most alike first"
     return order if " to " in order else f"{order} first"
+
+
+def _unsure(result: ChosenFaces) -> list[tuple[str, Colour]]:
+    """The built-in detector takes badges and lamps for faces too, so its others are pointed at."""
+    others = len(result.faces) - len(result.chosen)
+    if result.source != "lbp" or not others:
+        return []
+    noun = "candidate" if others == 1 else "candidates"
+    return [(f"unsure: {others} other {noun}, see index", WARN)]
 
 
 def _likeness(result: ChosenFaces) -> list[tuple[str, Colour]]:

@@ -96,8 +96,10 @@ def test_without_a_detector_input_the_best_one_is_used(crop: Node, face_models: 
         crop(marked())
 
 
-def test_yunet_is_found_beside_the_flashface_models(node: Node, comfyui_base: Path) -> None:
-    file = model_files.yunet(comfyui_base / "models/flashface/face_detection_yunet_2023mar.onnx")
+@pytest.mark.parametrize("folder", ["flashface", "insightface", "onnx/opencv"])
+def test_yunet_is_taken_wherever_its_file_lies(node: Node, comfyui_base: Path, folder: str) -> None:
+    models = comfyui_base / "models"
+    file = model_files.yunet(models / folder / "face_detection_yunet_2023mar.onnx")
     try:
         assert node("DetectorLoader", detector="auto")[0].name == "yunet"
     finally:

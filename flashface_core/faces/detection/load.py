@@ -94,7 +94,7 @@ def _yunet(settings: Settings) -> Detector:
     if not files:
         raise DetectorUnavailable(
             "No face_detection_yunet*.onnx was found in "
-            f"{_places(settings.folders.yunet)}. Get face_detection_yunet_2023mar.onnx from "
+            f"{_places(settings.folders.yunet[:2])}. Get face_detection_yunet_2023mar.onnx from "
             "OpenCV's model zoo (opencv_zoo on GitHub; 230 kB, MIT licence) and put it there."
         )
     yunet.library()

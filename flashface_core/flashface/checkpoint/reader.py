@@ -110,8 +110,18 @@ def _our_names(file: Source) -> dict[str, str]:
     raise CheckpointError(
         f"{file_name(file.path)} is not a FlashFace checkpoint: a FlashFace checkpoint has "
         f"{OFFICIAL_FIRST_CONV!r} (official) or {MASK_CONV!r} (compact), this file has {some}. "
-        "Choose flashface.ckpt, flashface.safetensors or a file converted from them."
+        f"{_advice(file)}"
     )
+
+
+def _advice(file: Source) -> str:
+    if any(name.startswith("model.diffusion_model.") for name in file.shapes):
+        return (
+            "It holds a Stable Diffusion model, such as Save Checkpoint writes of a MODEL. Load it "
+            "with Load Checkpoint or Load Diffusion Model, and take FLASHFACE_MODEL from the "
+            "original FlashFace file, as before."
+        )
+    return "Choose flashface.ckpt, flashface.safetensors or a file converted from them."
 
 
 def _check_version(file: Source) -> None:
