@@ -36,17 +36,25 @@ def test_a_set_goes_on_where_it_was(made, tmp_path):
     stamp = kept.stat().st_mtime_ns
     (tmp_path / "shard-00001.json").unlink()
     (tmp_path / "shard-00001.tar").write_bytes(b"half")
+    (tmp_path / "shard-00001.tar.half-1").write_bytes(b"left")
     (tmp_path / "shard-00002.json").unlink()
     render_set(tmp_path, SMALL, most=1)
     assert not (tmp_path / "shard-00002.json").exists()
     render_set(tmp_path, SMALL)
     assert shard_hashes(tmp_path) == shard_hashes(made)
     assert kept.stat().st_mtime_ns == stamp
+    assert not list(tmp_path.glob("*.half-*"))
 
 
 def test_another_set_in_the_same_folder_is_refused(made):
     with pytest.raises(ValueError, match="holds a set made from"):
         render_set(made, SetSettings(people=4, photos=2, size=32))
+
+
+@pytest.mark.parametrize("bad", [{"first": 999_999, "people": 2}, {"photos": 0}, {"size": 4}])
+def test_settings_that_cannot_be_are_refused_in_words(bad):
+    with pytest.raises(ValueError, match="asked for"):
+        SetSettings(**bad)
 
 
 def test_the_reader_finds_every_photo(made):

@@ -6,6 +6,7 @@ import argparse
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 from .dataset import SetSettings, render_set
 from .plan import SPLITS
@@ -42,22 +43,25 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     options = vars(parser().parse_args(arguments))
     command, out = options.pop("command"), options.pop("out")
-    if command == "set":
-        processes, most = options.pop("processes"), options.pop("most")
-        try:
-            render_set(out, SetSettings(**options), processes, most)
-        except ValueError as error:
-            logging.error("%s", error)
-            return 1
-        return 0
-    if unknown := set(options["names"]) - set(SHEETS):
-        logging.error("no sheet %s; there are %s", ", ".join(unknown), ", ".join(SHEETS))
+    try:
+        (_set if command == "set" else _sheets)(out, **options)
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: the wheel, in words
+        logging.error("%s", error)
         return 1
-    out.mkdir(parents=True, exist_ok=True)
-    for name in options["names"] or SHEETS:
-        draw_sheet(name, options["size"], out / f"{name}.png", options["landmarks"])
-        logging.info("%s", out / f"{name}.png")
     return 0
+
+
+def _set(out: Path, processes: int, most: int | None, **settings: Any) -> None:
+    render_set(out, SetSettings(**settings), processes, most)
+
+
+def _sheets(out: Path, names: list[str], size: int, landmarks: bool) -> None:
+    if unknown := set(names) - set(SHEETS):
+        raise ValueError(f"no sheet {', '.join(sorted(unknown))}; there are {', '.join(SHEETS)}")
+    out.mkdir(parents=True, exist_ok=True)
+    for name in names or SHEETS:
+        draw_sheet(name, size, out / f"{name}.png", landmarks)
+        logging.info("%s", out / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -16,9 +16,11 @@ import os
 import tarfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from ..places import lock
 from .expressions import units
 from .look import Look
 from .photo import take_photo
@@ -43,6 +45,19 @@ class SetSettings:
     size: int = 128
     people_per_shard: int = 50
 
+    def __post_init__(self) -> None:
+        room = min(b - a for a, b in pairwise(sorted(SPLITS.values())))
+        if not 0 <= self.first <= self.first + self.people <= room:
+            raise ValueError(
+                f"People {self.first} to {self.first + self.people} were asked for; a split has "
+                f"the people 0 to {room}. Ask for fewer, or begin earlier."
+            )
+        if min(self.people, self.photos, self.people_per_shard) < 1 or not 16 <= self.size <= 2048:
+            raise ValueError(
+                f"A set has people, photos and shards, and pictures of 16 to 2048 pixels; {self} "
+                "was asked for."
+            )
+
     @property
     def shards(self) -> int:
         """How many shards the set has."""
@@ -63,7 +78,14 @@ def render_set(
     Raises ValueError when `folder` holds a set of other settings.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    with lock(folder / "set.lock"):  # a second call would draw the same shards
+        _render(folder, settings, processes, most)
+
+
+def _render(folder: Path, settings: SetSettings, processes: int, most: int | None) -> None:
     _claim(folder, settings)
+    for left in folder.glob("*.half-*"):  # of a call that was stopped
+        left.unlink()
     missing = [i for i in range(settings.shards) if not (folder / _name(i, "json")).exists()]
     log.info("%s: %d of %d shards to draw", folder, len(missing), settings.shards)
     missing = missing[:most]

@@ -7,7 +7,7 @@ caricatures, narrow ones people who cannot be told apart in a small picture.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -149,7 +149,7 @@ class Person:
         return weights
 
 
-@cache
+@lru_cache(64)
 def person(seed: int) -> Person:
     """The person of a seed."""
     rng = np.random.default_rng([1, seed])

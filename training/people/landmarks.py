@@ -8,7 +8,7 @@ follow the painted brow of each person.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -39,7 +39,7 @@ MIRROR = (
 )
 
 
-@cache
+@lru_cache(16)
 def landmark_spots(p: Person) -> Spot:
     """The 72 points of a person, wherever the skin goes."""
     brow = np.linspace(p.brows.outer, p.brows.inner, 5)

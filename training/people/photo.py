@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from .scene import Colours, Lamp, Strands, Surface
 from .shading import shade
 from .shot import Shot
 from .strands import POINTS
-from .surface import locate
+from .surface import Spot, locate
 
 SUPERSAMPLING = 3
 SHADOW_SIZE = 200
@@ -183,6 +184,7 @@ def _seen_marks(look: Look, place: Posed, view: Camera, depth: np.ndarray) -> li
     return found
 
 
-def _mark_spots(marks: tuple[Mark, ...]):
+@lru_cache(16)  # the same for all photos of a person
+def _mark_spots(marks: tuple[Mark, ...]) -> Spot:
     middles = np.array([((m.x + m.x2) / 2, (m.y + m.y2) / 2) for m in marks])
     return locate(middles[:, 0], middles[:, 1])
