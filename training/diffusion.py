@@ -50,7 +50,7 @@ def squared_error(predicted: Tensor, noise: Tensor, inside: Tensor | None, weigh
 
     inside: (B, 1, h, w), 0..1, where errors count `weight` times as much as elsewhere.
     """
-    error = (predicted.float() - noise).square().mean(1, keepdim=True)
+    error = (predicted.to(noise.dtype) - noise).square().mean(1, keepdim=True)
     if inside is None or weight == 1:
         return error.mean((1, 2, 3))
     shares = 1 + (weight - 1) * inside

@@ -87,7 +87,8 @@ def encode_shard(
         box = Box(*record["box"]).scaled(scale, scale)
         pictures.append(_scaled(image, size))
         faces.append(np.asarray(face))
-        regions.append(box_mask([region_extent(box, square=True)], size, size)[4::8, 4::8])
+        # Every 8th pixel, as the pack and the authors bring a region to the latent's size.
+        regions.append(box_mask([region_extent(box, square=True)], size, size)[::8, ::8])
         heads.append(_head(photo, size // 8))
         tokens.append([text.tokenize(caption) for caption in record["captions"]])
         hashes.append(perceptual_hash(face))

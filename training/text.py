@@ -88,6 +88,11 @@ def with_strangers(tokens: np.ndarray, random: np.random.Generator, chance: floa
 
 def write_encoder(path: Path, words: Words) -> None:
     """Write the encoder as a file that ComfyUI's CLIPLoader reads (246 MB)."""
+    write_tensors(path, encoder_tensors(words), {})
+
+
+def encoder_tensors(words: Words) -> dict[str, Tensor]:
+    """The encoder under CLIP-L's names, fp16."""
     table, positions = seeded_tables()
     table = table.clone()
     table[words.ids] = words.rows.detach().cpu()
@@ -106,7 +111,7 @@ def write_encoder(path: Path, words: Words) -> None:
             tensors |= _zeros(f"{layer}.self_attn.{part}", WIDTH, WIDTH)
         tensors |= _zeros(f"{layer}.mlp.fc1", 4 * WIDTH, WIDTH)
         tensors |= _zeros(f"{layer}.mlp.fc2", WIDTH, 4 * WIDTH)
-    write_tensors(path, {name: tensor.half() for name, tensor in tensors.items()}, {})
+    return {name: tensor.half() for name, tensor in tensors.items()}
 
 
 def _norm() -> dict[str, Tensor]:

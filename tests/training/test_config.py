@@ -1,0 +1,51 @@
+"""Settings: every recipe loads, and a slip is an error that says what was meant."""
+
+from pathlib import Path
+
+import pytest
+from tiny_training import SMOKE
+from training.config import ConfigError, load_config
+
+RECIPES = sorted(Path(SMOKE).parent.glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_loads(path):
+    found = load_config(path)
+    assert found.run == path.stem
+    for stage in (found.base, found.flashface):
+        assert stage.batch % stage.share == 0
+
+
+def test_changes_win_over_the_recipe():
+    changes = ["base.steps=7", 'data.train=["a", "b"]', "run=try", "flashface.lr=1"]
+    found = load_config(SMOKE, changes)
+    assert (found.base.steps, found.data.train, found.run) == (7, ("a", "b"), "try")
+    assert found.flashface.lr == 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("base.step=7", "no setting base.step; the nearest is base.steps"),
+        ("precison=fp32", "the nearest is precision"),
+        ("base.steps=many", "base.steps is of the kind of 50000, got 'many'"),
+        ("base.steps=true", "got True"),
+        ("base=7", "base is a group of settings"),
+        ("base.steps", "no KEY=VALUE"),
+        ("data.train=[1]", "data.train"),
+    ],
+)
+def test_what_is_unknown_or_of_another_kind_is_an_error(change, said):
+    with pytest.raises(ConfigError, match=said):
+        load_config(SMOKE, [change])
+
+
+def test_a_recipe_that_cannot_be_read_is_an_error(tmp_path):
+    path = tmp_path / "broken.toml"
+    for content in ("run = ", None):
+        path.unlink(missing_ok=True)
+        if content is not None:
+            path.write_text(content)
+        with pytest.raises(ConfigError, match=r"broken\.toml cannot be read"):
+            load_config(path)

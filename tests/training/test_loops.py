@@ -1,0 +1,155 @@
+"""The loops: killed and resumed, on two processes, and able to learn who somebody is."""
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed
+from host_pack import ROOT
+from tiny_training import HELD_OUT, SMOKE, make_run, tiny_config, tiny_flashface, tiny_latents
+from torch.nn.parallel import DistributedDataParallel
+from training import base, checkpoint, data, diffusion, flashface, stage, text
+from training.config import Config, Stage
+
+RUN = ["flashface.steps=10", "flashface.batch=4", "save_every=2", "sample_every=100", "log_every=5"]
+NONE = np.array(text.tokenize(""))
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """Runs in a folder of the test's; threads and signals as they were afterwards."""
+    monkeypatch.setenv("FLASHFACE_CACHE", str(tmp_path))
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def prepare(runs: Path, *changes: str, people: int = 4) -> tuple[Config, Path]:
+    settings = tiny_config(*changes)
+    held_out = tiny_latents(2, 3, HELD_OUT)
+    return settings, make_run(runs, settings, tiny_latents(people, 6), held_out)
+
+
+def test_a_killed_run_goes_on_bit_by_bit(tmp_path):
+    settings, run = prepare(tmp_path / "runs", "run=killed", *RUN)
+    command = [sys.executable, "-m", "training.flashface", str(SMOKE), "run=killed", *RUN]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, env=os.environ)
+    folder = run / "flashface"
+    while process.poll() is None and not checkpoint.finished(folder):
+        time.sleep(0.05)
+    time.sleep(float(np.random.default_rng().uniform(0, 1)))
+    process.kill()
+    process.wait()
+    assert 0 < checkpoint.step_of(checkpoint.finished(folder)[-1]) < settings.flashface.steps
+    resumed = flashface.train(settings)
+    unbroken_settings, _ = prepare(tmp_path / "runs", "run=unbroken", *RUN)
+    unbroken = flashface.train(unbroken_settings)
+    states = [checkpoint.load_state(tmp_path / "runs" / name / "flashface")
+              for name in ("killed", "unbroken")]  # fmt: skip
+    for part in ("model", "average"):
+        for name, tensor in states[0][part].items():
+            assert torch.equal(tensor, states[1][part][name]), name
+    assert all(map(torch.equal, resumed.parameters(), unbroken.parameters()))
+    assert len(checkpoint.finished(folder)) == checkpoint.KEPT
+    assert {p.name for p in run.iterdir()} >= {flashface.EXPORT, stage.WORDS}
+    assert len(list((folder / "grids").iterdir())) == 1
+
+
+def test_the_base_trains_and_stops_when_asked(tmp_path, monkeypatch):
+    asked = iter([False, False, True])
+    monkeypatch.setattr(checkpoint, "stop_asked", lambda: lambda: next(asked))
+    changes = ("run=stopped", "base.steps=50", "base.batch=4", "base.words_lr=0.1")
+    settings, run = prepare(tmp_path / "runs", *changes)
+    before = stage.load_words(run / stage.WORDS).rows
+    base.train(settings)
+    assert checkpoint.step_of(checkpoint.finished(run / "base")[-1]) == 3
+    assert not torch.equal(stage.load_words(run / stage.WORDS).rows, before)
+
+
+def gradients(rank: int, ranks: int, folder: str) -> None:
+    """The gradients of one step, averaged over ranks, into a file of rank 0's."""
+    torch.set_num_threads(1)
+    own = Stage(batch=8, share=2, snr=5.0, head_weight=2.0)
+    batch = data.Sampler(tiny_latents(4, 6), own, 0, NONE).draw(3, with_references=True)
+    # In float64, where the order of sums does not show.
+    names = ("latents", "noise", "region", "heads", "references")
+    exact = {name: getattr(batch, name).double() for name in names}
+    batch = data.part_of(dataclasses.replace(batch, **exact), rank, ranks)
+    model: torch.nn.Module = text.Captioned(tiny_flashface(), text.Words(NONE.tolist())).double()
+    net = model
+    if ranks > 1:
+        store = f"file://{folder}/store"
+        torch.distributed.init_process_group("gloo", store, rank=rank, world_size=ranks)
+        model = DistributedDataParallel(model)
+    predicted = model(
+        **stage.inputs_of(batch),
+        region=batch.region,
+        references=batch.references,
+        reference_tokens=batch.reference_tokens,
+        rows=batch.sees.nonzero().flatten(),
+    )
+    stage.loss_of(predicted, batch, own).backward()
+    if rank == 0:
+        torch.save({n: p.grad for n, p in net.named_parameters()}, f"{folder}/{ranks}.pt")
+    if ranks > 1:
+        torch.distributed.destroy_process_group()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs forked processes")
+def test_two_processes_are_one(tmp_path):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # a forked process has no OpenMP threads
+    fork = multiprocessing.get_context("fork")
+    workers = [fork.Process(target=gradients, args=(r, 2, str(tmp_path))) for r in (0, 1)]
+    for worker in workers:
+        worker.start()
+    gradients(0, 1, str(tmp_path))
+    for worker in workers:
+        worker.join(120)
+        assert worker.exitcode == 0
+    torch.set_num_threads(threads)
+    one, two = (torch.load(tmp_path / f"{ranks}.pt") for ranks in (1, 2))
+    largest = max(float(gradient.abs().max()) for gradient in one.values())
+    for name, gradient in one.items():
+        assert (gradient - two[name]).abs().max() < 1e-6 * largest, name
+
+
+def test_four_people_are_learned_and_told_apart(tmp_path):
+    changes = ("run=overfit", "flashface.steps=150", "flashface.batch=8", "flashface.lr=2e-3",
+               "flashface.lr_end=2e-4", "flashface.ema=0.9", "flashface.references=1",
+               "sample_every=1000", "save_every=1000", "log_every=10")  # fmt: skip
+    settings, run = prepare(tmp_path / "runs", *changes)
+    model = flashface.train(settings)
+    losses = metrics(run, "loss")
+    assert np.mean(losses[-3:]) < losses[0] / 3
+    latents = tiny_latents(4, 6)
+    first = torch.arange(4) * 6
+    empty = torch.from_numpy(NONE).expand(4, -1)
+    region, faces = latents.regions[first].float(), latents.faces[first + 1, None].float()
+
+    def predict(x, t):
+        return model(x, t, empty, region=region, references=faces, reference_tokens=empty[:1])
+
+    noise = torch.randn(1, 4, *latents.targets.shape[2:], generator=torch.Generator().manual_seed(4))
+    painted = diffusion.ddim(predict, noise.expand(4, -1, -1, -1), 10)
+    wanted = latents.targets[first].float()
+    distance = (painted[:, None] - wanted[None]).square().mean((2, 3, 4))
+    assert torch.equal(distance.argmin(1), torch.arange(4)), distance
+
+
+def metrics(run: Path, name: str) -> list[float]:
+    lines = (run / "flashface" / "metrics.jsonl").read_text().splitlines()
+    found = [json.loads(line) for line in lines]
+    return [line[name] for line in found if name in line]

@@ -1,0 +1,147 @@
+"""Text, diffusion, latents, checkpoints and records: what the loops are made of."""
+
+import json
+
+import comfy.model_sampling
+import comfy.sd
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_training import HELD_OUT, make_set, tiny_config
+from training import autoencoder, checkpoint, data, diffusion, latents, record, steps, taesd, text
+
+
+def test_comfyui_reads_the_text_encoder():
+    words = text.Words(text.tokenize("an old man with glasses"))
+    with torch.no_grad():
+        words.rows.add_(torch.randn(words.rows.shape) * 0.1)
+    clip = comfy.sd.load_text_encoder_state_dicts([text.encoder_tensors(words)])
+    caption = "an old man with glasses, unheard of"
+    found = clip.encode_from_tokens_scheduled(clip.tokenize(caption))[0][0]
+    with torch.no_grad():
+        wanted = words(torch.tensor([text.tokenize(caption)]))
+    assert found.shape == wanted.shape
+    assert (found - wanted).abs().max() < 2e-3  # fp16 of the file
+
+
+def test_rows_of_captions_words_are_learned_and_no_others():
+    words = text.Words(text.tokenize("an old man"))
+    tokens = torch.tensor([text.tokenize("an old man"), text.tokenize("zebra")])
+    (words(tokens) * torch.randn(2, text.LENGTH, text.WIDTH)).sum().backward()
+    assert (words.rows.grad.abs().amax(1) > 0).all()
+    assert len(words.rows) == 5
+
+
+def test_the_schedule_is_comfyuis():
+    sampling = comfy.model_sampling.ModelSamplingDiscrete()
+    a = diffusion.alphas()
+    sigmas = ((1 - a) / a).sqrt()
+    # 1 - a is 8.5e-4 at first, of which float32 knows 1e-7 / 8.5e-4
+    assert torch.allclose(sigmas, sampling.sigmas, rtol=1e-4)
+
+
+def test_ddim_finds_the_picture_that_the_noise_was_added_to():
+    clean, noise = torch.randn(2, 2, 4, 4, 4)
+    a = diffusion.alphas()
+
+    def predict(x, t):
+        here = a[t.long()].view(-1, 1, 1, 1)
+        return (x - here.sqrt() * clean) / (1 - here).sqrt()
+
+    start = diffusion.add_noise(clean, noise, torch.full((2,), 999))
+    assert (diffusion.ddim(predict, start, 10) - clean).abs().max() < 1e-3
+
+
+def test_losses_are_weighed_by_signal_and_head():
+    t = torch.tensor([10, 999])
+    a = diffusion.alphas()[t]
+    snr = a / (1 - a)
+    wanted = torch.tensor([5 / float(snr[0]), 1.0])
+    assert torch.allclose(diffusion.loss_weight(t, 5.0), wanted)
+    assert torch.equal(diffusion.loss_weight(t, 0.0), torch.ones(2))
+    predicted, head = torch.zeros(1, 4, 2, 2), torch.zeros(1, 1, 2, 2)
+    predicted[..., 0, 0] = head[..., 0, 0] = 1
+    for weight, value in ((1.0, 1 / 4), (3.0, 3 / 6)):
+        found = diffusion.squared_error(predicted, torch.zeros(1, 4, 2, 2), head, weight)
+        assert float(found) == pytest.approx(value)
+
+
+def test_a_set_is_encoded_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLASHFACE_CACHE", str(tmp_path))
+    runs = tmp_path / "runs"
+    settings = tiny_config("run=own")
+    photos = make_set(runs / "people/smoke/train", people=2, photos=2, size=80)
+    make_set(runs / "people/smoke/held-out", people=1, photos=2, size=80, first=HELD_OUT)
+    torch.manual_seed(0)
+    net = taesd.Autoencoder(1).eval()
+    net.centre.std.fill_(3.0)
+    path = runs / "own" / autoencoder.EXPORT
+    checkpoint.write_tensors(path, taesd.as_taesd(net), {"half_blocks": "1"})
+    latents.encode_sets(settings)
+    folder = latents.latent_folders(runs / "own", settings.data.train)[0][1]
+    found = data.load_latents([folder])
+    size, face = settings.data.size, settings.data.face_size
+    assert found.targets.shape == (4, 4, size // 8, size // 8)
+    assert found.faces.shape == (4, 4, face // 8, face // 8)
+    assert found.people.tolist() == [0, 0, 1, 1]
+    picture = Image.fromarray(photos[3].picture()).resize((size, size), Image.Resampling.LANCZOS)
+    with torch.no_grad():
+        pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
+        assert torch.allclose(net.encode(pixels)[0], found.targets[3].float(), atol=2e-3)
+    # the box, 16 to 44 and 12 to 51 of 64, as a square on its corner, in fields of 8 pixels
+    mask = torch.zeros(size, size)
+    mask[12 : 12 + 39, 16 : 16 + 39] = 1
+    wanted = torch.nn.functional.interpolate(mask[None, None], (8, 8), mode="nearest")[0]
+    assert torch.equal(found.regions[0].float(), wanted)
+    assert found.tokens[0, 0].tolist() == text.tokenize("an old man")
+    written = (folder / "shard-00000.safetensors").stat().st_mtime_ns
+    latents.encode_sets(settings)
+    assert (folder / "shard-00000.safetensors").stat().st_mtime_ns == written
+    net.centre.std.fill_(2.0)
+    checkpoint.write_tensors(path, taesd.as_taesd(net), {"half_blocks": "1"})
+    latents.encode_sets(settings)  # another autoencoder: other latents
+    assert not torch.equal(data.load_latents([folder]).targets, found.targets)
+
+
+def test_checkpoints_appear_whole_and_old_ones_go(tmp_path):
+    for step in range(1, 8):
+        checkpoint.save_state(tmp_path, step, {"step": step}, keep_every=3)
+    (tmp_path / "step-0000009.partial").mkdir()
+    (tmp_path / "step-0000009.partial" / checkpoint.STATE).write_bytes(b"half")
+    assert [checkpoint.step_of(p) for p in checkpoint.finished(tmp_path)] == [3, 6, 7]
+    assert checkpoint.load_state(tmp_path) == {"step": 7}
+    assert checkpoint.load_state(tmp_path / "nothing") is None
+
+
+def test_metrics_of_steps_that_were_lost_are_forgotten(tmp_path):
+    record.open_run(tmp_path, tiny_config())
+    for step in (1, 2, 3):
+        record.note(tmp_path, step, loss=step / 3)
+    record.forget_after(tmp_path, 2)
+    lines = [json.loads(line) for line in (tmp_path / record.METRICS).read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2]
+    record.open_run(tmp_path, tiny_config("seed=3"))
+    assert json.loads((tmp_path / "config.json").read_text())["seed"] == 3
+    assert json.loads((tmp_path / "config.0.json").read_text())["seed"] == 0
+
+
+def test_an_average_follows_shared_weights_once():
+    class Twice(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one = torch.nn.Linear(1, 1, bias=False)
+            self.other = self.one
+
+    net = Twice()
+    average = steps.make_average(net)
+    torch.nn.init.zeros_(average.one.weight)
+    torch.nn.init.ones_(net.one.weight)
+    steps.follow(average, net, 100_000, 0.9)
+    assert float(average.one.weight) == pytest.approx(0.1)
+
+
+def test_rates_rise_and_fall():
+    rates = [steps.learning_rate(step, 100, 1.0, 0.1, 10) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1, rel=0.01) and rates.index(max(rates)) == 9
+    assert rates[-1] == pytest.approx(0.1, rel=0.01)
