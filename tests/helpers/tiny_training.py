@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+
 from training import autoencoder, base, checkpoint, config, graph, record, stage, taesd, text
 from training.data import Latents
 from training.latents import latent_folders
@@ -93,7 +94,12 @@ def make_set(folder: Path, people: int, photos: int, size: int, first: int = 0) 
             person, key = first + number // photos, f"{number:07d}"
             box = [size * 0.25, size * 0.2, size * 0.7, size * 0.8]
             five = [[size * 0.4, size * 0.4], [size * 0.6, size * 0.45]]
-            record = {"person": person, "box": box, "five": five, "captions": ["an old man", "a man"]}
+            record = {
+                "person": person,
+                "box": box,
+                "five": five,
+                "captions": ["an old man", "a man"],
+            }
             pictures = {"webp": "WEBP", "mask.png": "PNG"}
             files = {n: _picture(random, size, kind) for n, kind in pictures.items()}
             files["json"] = json.dumps(record).encode()

@@ -3,6 +3,7 @@
 import comfy.sd
 import pytest
 import torch
+
 from training import autoencoder, checkpoint, taesd
 
 
@@ -57,6 +58,6 @@ def test_crops_belong_to_seed_and_step(tmp_path):
 
     photos = make_set(tmp_path / "set", people=2, photos=2, size=40)
     one = autoencoder.read_crops(photos, 32, 4, 0, 5)
-    assert one.shape == (4, 3, 32, 32) and 0 <= one.min() and one.max() <= 1
+    assert one.shape == (4, 3, 32, 32) and one.min() >= 0 and one.max() <= 1
     assert torch.equal(one, autoencoder.read_crops(photos, 32, 4, 0, 5))
     assert not torch.equal(one, autoencoder.read_crops(photos, 32, 4, 0, 6))

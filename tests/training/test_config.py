@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from tiny_training import SMOKE
+
 from training.config import ConfigError, load_config
 
 RECIPES = sorted(Path(SMOKE).parent.glob("*.toml"))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_training import HELD_OUT, tiny_config, tiny_latents
+
 from training import checkpoint, data, shards, text
 from training.config import Stage
 

@@ -2,14 +2,15 @@
 
 import pytest
 import torch
+from sampling import cond, evaluate, guider
+from tiny_training import tiny_flashface
+from torch import Tensor
+
 from flashface_core.flashface.attention import can_merge
 from flashface_core.flashface.model import load_flashface
 from flashface_core.flashface.patch import apply_reference
 from flashface_core.flashface.patch.state import AppliedReference
 from flashface_core.flashface.reference import make_reference
-from sampling import cond, evaluate, guider
-from tiny_training import tiny_flashface
-from torch import Tensor
 from training import flashface, graph, text
 
 SIZE, FACE, TIME = 8, 6, 700

@@ -17,6 +17,7 @@ import torch.distributed
 from host_pack import ROOT
 from tiny_training import HELD_OUT, SMOKE, make_run, tiny_config, tiny_flashface, tiny_latents
 from torch.nn.parallel import DistributedDataParallel
+
 from training import base, checkpoint, data, diffusion, flashface, stage, text
 from training.config import Config, Stage
 
@@ -142,7 +143,9 @@ def test_four_people_are_learned_and_told_apart(tmp_path):
     def predict(x, t):
         return model(x, t, empty, region=region, references=faces, reference_tokens=empty[:1])
 
-    noise = torch.randn(1, 4, *latents.targets.shape[2:], generator=torch.Generator().manual_seed(4))
+    noise = torch.randn(
+        1, 4, *latents.targets.shape[2:], generator=torch.Generator().manual_seed(4)
+    )
     painted = diffusion.ddim(predict, noise.expand(4, -1, -1, -1), 10)
     wanted = latents.targets[first].float()
     distance = (painted[:, None] - wanted[None]).square().mean((2, 3, 4))

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from tiny_training import HELD_OUT, make_set, tiny_config
+
 from training import autoencoder, checkpoint, data, diffusion, latents, record, steps, taesd, text
 
 
