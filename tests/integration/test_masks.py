@@ -82,6 +82,44 @@ def test_a_single_mask_may_lack_its_batch_dimension(shape, apply):
     assert torch.equal(predict(apply(face_region=half, attention_mask=half)), predict(expected))
 
 
+@pytest.mark.parametrize("shape", [(2, 1, 128, 96), (2, 128, 96, 1), (1, 1, 64, 64)])
+def test_masks_in_the_shapes_of_other_packs(shape, apply):
+    mask = random(*shape, seed=47).gt(0).float()
+    plain = mask.squeeze(3 if shape[1] > 1 else 1)
+    x = random(2, 4, 16, 12, seed=48)
+    expected = apply(face_region=plain, attention_mask=plain)
+    assert torch.equal(
+        predict(apply(face_region=mask, attention_mask=mask), x), predict(expected, x)
+    )
+
+
+def test_other_shapes_are_refused(apply):
+    for shape in ((1, 3, 64, 64), (64,), (1, 1, 1, 64, 64), (0, 64, 64)):
+        with pytest.raises(ValueError, match="attention_mask must be a MASK"):
+            apply(attention_mask=torch.ones(shape))
+
+
+def test_values_outside_of_0_to_1_are_clamped(apply, caplog):
+    mask = torch.zeros(1, 128, 128)
+    mask[:, :64] = 1
+    for given in (mask * 255, mask * 2 - 1, (mask * 255).byte()):
+        caplog.clear()
+        model = apply(attention_mask=given, face_region=given)
+        assert caplog.text.count("a MASK has 0 to 1") == 2
+        assert torch.equal(predict(model), predict(apply(attention_mask=mask, face_region=mask)))
+    caplog.clear()
+    apply(attention_mask=mask.bool(), face_region=mask)
+    assert not caplog.text
+
+
+def test_an_empty_attention_mask_is_spoken_of(apply, caplog):
+    apply(attention_mask=torch.zeros(1, 64, 64))
+    assert caplog.text.count("attention_mask is 0 everywhere") == 1
+    caplog.clear()
+    apply(face_region=torch.zeros(1, 64, 64))
+    assert not caplog.text
+
+
 def test_a_grey_mask_scales_the_strength(apply):
     grey = torch.full((1, 64, 64), 0.5)
     assert error(predict(apply(attention_mask=grey)), predict(apply(strength=0.6))) < BOUND

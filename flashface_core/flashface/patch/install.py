@@ -4,7 +4,9 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import torch
 from comfy.patcher_extension import WrappersMP
+from torch import Tensor
 
 from ..guidance import Guidance
 from ..model import GROUP_NORM_EPS, FlashFaceModel
@@ -26,6 +28,17 @@ def apply_reference(
     """
     _check_model(model, flashface)
     _check_reference(flashface, applied)
+    applied = replace(
+        applied,
+        region=_as_mask("face_region", applied.region),
+        attention_mask=_as_mask("attention_mask", applied.attention_mask),
+    )
+    if applied.attention_mask is not None and not applied.attention_mask.any():
+        log.warning(
+            "Apply FlashFace: attention_mask is 0 everywhere, so this reference counts nowhere. "
+            "(Load Image gives such a MASK for a photo without transparency.) Connect another "
+            "mask, or none."
+        )
     state = state_of(model.model_options)
     if state.model is not None and state.model.fingerprint != flashface.fingerprint:
         raise ValueError(
@@ -111,12 +124,31 @@ def _check_reference(flashface: FlashFaceModel, applied: AppliedReference) -> No
                 f"{flashface.name} needs {flashface.sizes.text_width}. Encode it again, with the "
                 "negative prompt of an SD1.5 CLIP."
             )
-    for name, mask in (
-        ("face_region", applied.region),
-        ("attention_mask", applied.attention_mask),
-    ):
-        if mask is not None and (mask.ndim not in (2, 3) or 0 in mask.shape):
-            raise ValueError(
-                f"{name} must be a MASK of shape (batch, height, width), got {list(mask.shape)}. "
-                "Connect the MASK output of Face Region, Load Image or another mask node."
-            )
+
+
+def _as_mask(name: str, mask: Tensor | None) -> Tensor | None:
+    """Return a MASK, in whichever shape other nodes give it, as (B, H, W) or (H, W) in 0 to 1."""
+    if mask is None:
+        return None
+    shape = list(mask.shape)
+    if mask.ndim == 4 and mask.shape[1] == 1:
+        mask = mask.squeeze(1)
+    elif mask.ndim == 4 and mask.shape[3] == 1:
+        mask = mask.squeeze(3)
+    if mask.ndim not in (2, 3) or 0 in mask.shape:
+        raise ValueError(
+            f"{name} must be a MASK of shape (batch, height, width), got {shape}. "
+            "Connect the MASK output of Face Region, Load Image or another mask node."
+        )
+    mask = mask.to(torch.float32)
+    low, high = (float(value) for value in mask.aminmax())
+    if low < 0 or high > 1:
+        log.warning(
+            "Apply FlashFace: %s has values from %g to %g; a MASK has 0 to 1. What is outside "
+            "counts as 0 or 1.",
+            name,
+            low,
+            high,
+        )
+        mask = mask.clamp(0, 1)
+    return mask
