@@ -10,6 +10,7 @@ references) and u (negative prompt, no references).
 g is the sampler's cfg. docs/ARCHITECTURE.md has the phases; presets are the authors' own settings.
 """
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -69,6 +70,11 @@ class Schedule:
         return self.reference_guidance * (
             self.guidance_curve(percent) if self.guidance_curve else 1
         )
+
+    def steps_to_act(self) -> int:
+        """Return how many evenly spaced steps a whole sampling needs for one past the launch."""
+        # The last of n is timestep 1000 / n - 1.
+        return math.ceil((LAST_TIMESTEP + 1) / ((1 - self.launch_percent) * LAST_TIMESTEP + 1))
 
     def branches_at(self, timestep: float) -> int:
         """Return how many predictions a step at this timestep needs, with one reference applied.

@@ -18,6 +18,7 @@ from composition import (
     unchanged,
 )
 from goldens import relative_error
+from written_down import ksampler
 
 BOUND = 1e-5
 
@@ -80,3 +81,35 @@ def test_text_and_identity_are_guided_by_scales_of_their_own(setting: Setting, r
             moved_by_g = (plain(setting, g, c) - plain(setting, 2.5, c)) / (g - 2.5)
             record("by g alone", relative_error(moved_by_g, y - u))
             assert relative_error(moved_by_g, y - u) < BOUND
+
+
+def test_guidance_that_never_acts_is_spoken_of(setting: Setting, caplog):
+    """Once in a sampling, with the number of steps that it needs."""
+
+    def warnings(steps: int, **options: float) -> list[str]:
+        caplog.clear()
+        ksampler(setting.guide(setting.apply(setting.model), **options), steps=steps)
+        return [text for text in caplog.messages if "does not act" in text]
+
+    assert warnings(1) == [
+        "FlashFace Guidance does not act in this sampling of 1 step: it starts at 0.25 of the "
+        "sampling (launch_percent), and the last step is at 0. Use at least 2 steps, or a "
+        "launch_percent of at most 0."
+    ]
+    assert not warnings(2)
+    assert not warnings(1, launch_percent=0.0)
+    (text,) = warnings(3, launch_percent=0.8)
+    assert "Use at least 5 steps, or a launch_percent of at most 0.666." in text
+    assert not warnings(5, launch_percent=0.8) and not warnings(3, launch_percent=0.666)
+    for off in ({"launch_percent": 1.0}, {"reference_guidance": 0.0}):
+        assert not warnings(1, **off)
+
+
+def test_the_first_part_of_a_sampling_need_not_act(setting: Setting, caplog):
+    """KSampler (Advanced) may leave the rest of the steps to another."""
+    model = setting.guide(setting.apply(setting.model))
+    sampling: Any = model.get_model_object("model_sampling")
+    sigmas = sampling.sigma(torch.tensor([999.0, 900.0]))
+    euler = comfy.samplers.sampler_object("euler")
+    cfg_guider(model).sample(NOISE, torch.zeros_like(NOISE), euler, sigmas, seed=0)
+    assert not caplog.text

@@ -58,9 +58,8 @@ class Planner:
         """Return what an evaluation at this sigma computes."""
         if sigma not in self._timesteps:
             self.look_up([sigma])
-        timestep = self._timesteps[sigma]
-        percent = 1 - timestep / LAST_TIMESTEP
-        launched = _reached(sigma, self._launch)
+        timestep, percent = self._timesteps[sigma], self.percent(sigma)
+        launched = self.launched(sigma)
         active = []
         for index, (applied, (start, end)) in enumerate(
             zip(self._state.applied, self._intervals, strict=True)
@@ -75,6 +74,14 @@ class Planner:
                     active.append(Active(identity, strength * identity.weight, index))
         guidance = self._schedule.guidance_at(percent, launched) if self._schedule else 0.0
         return Plan(timestep, tuple(active), guidance)
+
+    def launched(self, sigma: float) -> bool:
+        """Whether an evaluation at this sigma is past the launch of the reference guidance."""
+        return _reached(sigma, self._launch)
+
+    def percent(self, sigma: float) -> float:
+        """Return the sampling percent, from 0 to 1, of a sigma that has been looked up."""
+        return 1 - self._timesteps[sigma] / LAST_TIMESTEP
 
     def look_up(self, sigmas: list[float]) -> None:
         """Note the timesteps of sigmas, all at once: the host waits for the device to know them."""

@@ -1,6 +1,7 @@
 """One sampling: its plans, its masks, and the features of everybody at every timestep."""
 
 import logging
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID, uuid4
@@ -75,6 +76,8 @@ class Run:
         wanted: dict[FeatureCache, tuple[Identity, list[int]]] = {}
         scheduled = sorted({s for s in sigmas[:-1].tolist() if s > 0}, reverse=True)
         self._planner.look_up(scheduled)
+        if scheduled and float(sigmas[-1]) == 0:  # otherwise another sampling goes on from here
+            self._check_that_guidance_acts(scheduled)
         for sigma in scheduled:
             plan = self.plan(sigma)
             for identity in (active.identity for active in plan.active):
@@ -120,6 +123,24 @@ class Run:
         if text not in self._warned:
             self._warned.add(text)
             log.warning(text)
+
+    def _check_that_guidance_acts(self, scheduled: list[float]) -> None:
+        """Warn where no step is past the launch. scheduled: sigmas, falling."""
+        schedule = self.state.guidance.schedule if self.state.guidance else None
+        if schedule is None or not self.state.applied:
+            return
+        if schedule.reference_guidance == 0 or schedule.launch_percent >= 1:
+            return  # turned off
+        if self._planner.launched(scheduled[-1]):
+            return
+        steps = "1 step" if len(scheduled) == 1 else f"{len(scheduled)} steps"
+        last = math.floor(self._planner.percent(scheduled[-1]) * 1000) / 1000
+        self.warn_once(
+            f"FlashFace Guidance does not act in this sampling of {steps}: it "
+            f"starts at {schedule.launch_percent:g} of the sampling (launch_percent), and the last "
+            f"step is at {last:g}. Use at least {schedule.steps_to_act()} steps, or a "
+            f"launch_percent of at most {last:g}."
+        )
 
     def _compute_ahead(self, identity: Identity, times: list[int], progress: Reading) -> None:
         self._take_hooks_off()
