@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import comfy.gligen
 import pytest
 import torch
+from comfy.ldm.modules.attention import BasicTransformerBlock
 from comfy.model_patcher import ModelPatcher
 from composes import composes
 from composition import NEGATIVE, OTHER, PROMPT, Setting, random, unchanged
-from core_nodes import core_node, run_core, t2i_adapter_network, tiny_controlnet
+from core_nodes import core_node, fill, run_core, t2i_adapter_network, tiny_controlnet
 from host_pack import pack_module, run_node
 from safetensors.torch import save_file
 from sampling import cond
@@ -20,6 +22,8 @@ from written_down import difference, ksampler, with_flashface, written
 
 BOUND = 1e-5
 ORDERS = ("A", "AG", "GA")
+TEXT, HEADS = 64, 8
+"""Width of the tiny UNet's text tokens; heads of SD1.5's attention."""
 PICTURE = random(1, 128, 128, 3, seed=90).sigmoid()
 
 Conditioned = Callable[[ModelPatcher], Tensor]
@@ -157,6 +161,32 @@ def areas() -> dict[str, list]:
 def test_conditioning_nodes(name, setting: Setting, plain, record):
     error = with_flashface(setting, unchanged, conditioned(areas()[name]), ORDERS, plain)
     record(f"composition: conditioning, {name}", error)
+    assert error < BOUND
+
+
+def gligen(setting: Setting) -> ModelPatcher:
+    """Core's GLIGEN of the tiny UNet's sizes, with random weights."""
+    unet: Any = setting.model.model.diffusion_model
+    blocks = (module for module in unet.modules() if isinstance(module, BasicTransformerBlock))
+    widths = [block.norm1.normalized_shape[0] for block in blocks]
+    fusers = [
+        comfy.gligen.GatedSelfAttentionDense(width, TEXT, HEADS, width // HEADS) for width in widths
+    ]
+    network = comfy.gligen.Gligen(fusers, comfy.gligen.PositionNet(TEXT, TEXT), TEXT)
+    fill(network, seed=95)
+    return ModelPatcher(network, setting.model.load_device, setting.model.offload_device)
+
+
+@composes("GLIGEN")
+@pytest.mark.parametrize("sides", ["positive", "both"])
+def test_gligen(sides: str, setting: Setting, plain, record):
+    boxes = [(random(1, TEXT, seed=96), 8, 6, 2, 5), (random(1, TEXT, seed=97), 5, 9, 7, 0)]
+    network = gligen(setting)
+    positive = cond(PROMPT, gligen=("position", network, boxes))
+    negative = cond(NEGATIVE, gligen=("position", network, boxes[:1]))
+    sample = conditioned(positive, negative if sides == "both" else None)
+    error = with_flashface(setting, unchanged, sample, ORDERS, plain)
+    record("composition: GLIGEN", error)
     assert error < BOUND
 
 
