@@ -14,8 +14,7 @@ class FlashFaceGuidance(io.ComfyNode):
                 "Guides text and identity by scales of their own: the sampler's cfg for the "
                 "prompt, reference_guidance for the person. Works before or after Apply "
                 "FlashFace, with any sampler. From the launch on, each step runs the UNet for "
-                "three predictions instead of two. Does not combine with NAG (Normalized "
-                "Attention Guidance)."
+                "three predictions instead of two."
             ),
             search_aliases=[
                 "flashface cfg",

@@ -107,11 +107,19 @@ def referencenet(file: str) -> ModelPatcher:
 class WrittenDown:
     """A setting's FlashFace as hooks on a UNet's modules.
 
-    guided: with guidance as `Setting.guide` sets it. strength: of the references.
+    guided: with guidance as `Setting.guide` sets it. strength: of the references. company: y and r
+    are not the positive prompt alone, but beside the negative one, which some patches look at.
     """
 
-    def __init__(self, setting: Setting, guided: bool, strength: float = STRENGTH):
+    def __init__(
+        self,
+        setting: Setting,
+        guided: bool,
+        strength: float = STRENGTH,
+        company: bool = False,
+    ):
         self.setting, self.guided, self.strength = setting, guided, strength
+        self.company = company
         self.file = folder_paths.get_full_path_or_raise("flashface", setting.flashface.name)
         self.layers = layers(self.file)
         self.twin, self.timestep = False, 0.0
@@ -159,7 +167,10 @@ class WrittenDown:
         if strength == 0:
             return base
         tokens = self._tokens()[block].to(y.device).expand(y.shape[0], -1, -1)
-        return base + strength * (layer(y, torch.cat([y, tokens], dim=1)) - base)
+        term = base + strength * (layer(y, torch.cat([y, tokens], dim=1)) - base)
+        if self.twin and self.company:  # core puts the negative prompt first
+            term[: len(y) // 2] = base[: len(y) // 2]
+        return term
 
     def _strength_now(self) -> float:
         if not self.guided or self.twin:
@@ -200,18 +211,24 @@ class WrittenDown:
         return x - b * (RESCALE * ratio + 1 - RESCALE)
 
     def _positive(self, args: dict[str, Any]) -> Tensor:
-        """The positive prompt alone, under names of its own."""
-        entries = [{**entry, "uuid": uuid4()} for entry in args["cond"]]
-        given = args["model"], [entries], args["input"], args["sigma"], args["model_options"]
+        """The positive prompt, under names of its own."""
+        sides = [args["cond"], args["uncond"]] if self.company else [args["cond"]]
+        entries = [[{**entry, "uuid": uuid4()} for entry in side] for side in sides]
+        given = args["model"], entries, args["input"], args["sigma"], args["model_options"]
         return comfy.samplers.calc_cond_batch(*given)[0]
 
 
 def written(
-    setting: Setting, patch: Patch, sample: Sample, guided: bool, strength: float = STRENGTH
+    setting: Setting,
+    patch: Patch,
+    sample: Sample,
+    guided: bool,
+    strength: float = STRENGTH,
+    company: bool = False,
 ) -> Tensor:
     """Return what is sampled with a patch and FlashFace written down."""
     model = patch(setting.model)
-    second = WrittenDown(setting, guided, strength)
+    second = WrittenDown(setting, guided, strength, company)
     with second.on(model.model.diffusion_model):
         return sample(second.guide(model) if guided else model)
 
@@ -228,15 +245,17 @@ def with_flashface(
     sample: Sample = ksampler,
     orders: Sequence[str] = ("fA", "Af"),
     unlike: Tensor | None = None,
+    company: bool = False,
 ) -> float:
     """Return the largest error of sampling with Apply, and Guidance, and a patch f.
 
     orders: of the patch f, Apply and Guidance on the model; those with a G are guided.
     unlike: what is sampled with Apply alone where patch and conditioning are the plain ones.
+    company: see WrittenDown.
     Raises AssertionError where the patch changes nothing of that.
     """
     expected = {
-        guided: written(setting, patch, sample, guided)
+        guided: written(setting, patch, sample, guided, company=company)
         for guided in sorted({"G" in order for order in orders})
     }
     assert unlike is None or difference(expected[False], unlike) > MATTERS

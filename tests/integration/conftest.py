@@ -55,6 +55,16 @@ def unet_batches(setting: Setting) -> Iterator[list[int]]:
 
 
 @pytest.fixture
+def encoder_batches(setting: Setting) -> Iterator[list[int]]:
+    """The batch sizes of the UNet's third input block."""
+    found: list[int] = []
+    block = setting.model.model.diffusion_model.input_blocks[2][0]
+    hook = block.register_forward_hook(lambda module, given, out: found.append(out.shape[0]))
+    yield found
+    hook.remove()
+
+
+@pytest.fixture
 def reference(setting: Setting) -> Any:
     """A reference with no features yet."""
     return copy.deepcopy(setting.reference)

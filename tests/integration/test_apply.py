@@ -181,12 +181,25 @@ def test_memory_is_accounted_for_once(applies, setting, other):
         assert patcher.get_additional_models() == [setting.flashface.adapter] or [
             extra.model for extra in patcher.get_additional_models()
         ] == [setting.flashface.adapter.model]
-        patches = patcher.model_options["transformer_options"]["patches"]
-        assert {name: len(found) for name, found in patches.items()} == {
-            "attn1_patch": 1,
-            "input_block_patch": 1,
-            "middle_patch": 1,
-        }
+        assert not patcher.model_options["transformer_options"].get("patches")
+
+
+@pytest.mark.parametrize("applies", [1, 3])
+def test_patches_are_in_a_call_of_the_unet_once(applies, setting, other):
+    model = setting.model
+    for _ in range(applies):
+        model = apply(setting, model, reference=other)
+    seen: list[dict[str, int]] = []
+
+    def look(h: torch.Tensor, options: dict) -> torch.Tensor:
+        seen.append({name: len(found) for name, found in options["patches"].items()})
+        return h
+
+    model = model.clone()
+    model.set_model_output_block_patch(lambda h, skip, options: (look(h, options), skip))
+    evaluate(cfg_guider(model), NOISE, 500)
+    once = {"attn1_patch": 1, "input_block_patch": 1, "middle_patch": 1}
+    assert seen and all(found == {**once, "output_block_patch": 1} for found in seen)
 
 
 def test_referencenet_runs_once_for_a_reference_and_its_steps(setting):

@@ -7,7 +7,7 @@ import comfy.samplers
 import pytest
 import torch
 from comfy.model_patcher import ModelPatcher
-from composes import composes, does_not_compose
+from composes import does_not_compose
 from composition import (
     LATE,
     NOISE,
@@ -19,7 +19,6 @@ from composition import (
     points,
     unchanged,
 )
-from core_nodes import run_core
 from sampling import cond
 from torch import Tensor
 from written_down import difference, written
@@ -60,43 +59,6 @@ def test_tiles(order, setting: Setting, caplog):
         "This sampling works on tiles (64 x 128 pixels of 128 x 128): face region and attention "
         "masks are left out, because they belong to the whole picture."
     ]
-
-
-def by_tiles(model: ModelPatcher) -> ModelPatcher:
-    """All prompts of the left half, then all of the right one, in one batch."""
-
-    def wrapper(apply_model, given):
-        x, c = given["input"], given["c"]
-        both = torch.cat(x.chunk(2, dim=-1))
-        c = {**c, "c_crossattn": c["c_crossattn"].repeat(2, 1, 1)}
-        out = apply_model(both, given["timestep"].repeat(2), **c)
-        return torch.cat(out.chunk(2), dim=-1)
-
-    clone = model.clone()
-    clone.set_model_unet_function_wrapper(wrapper)
-    return clone
-
-
-@composes(
-    "Tiled Diffusion-style wrappers",
-    note="face regions and attention masks are left out, with a warning",
-)
-@pytest.mark.parametrize("batch", [1, 2])
-@pytest.mark.parametrize("order", ["fA", "Af", "fAG", "AGf"])
-def test_tiles_of_a_wrapper(order, batch, setting: Setting, caplog):
-    mask = torch.zeros(1, 128, 128)
-    mask[:, 32:96, 32:96] = 1
-    masked = replace(setting, options={"face_region": mask, "attention_mask": mask})
-    at = points(setting, [LATE], torch.cat([NOISE, NOISE.flip(-1)])[:batch])
-
-    def sample(model: ModelPatcher) -> Tensor:
-        return noise_predictions(cfg_guider(model), at)[0]
-
-    expected = written(setting, by_tiles, sample, guided="G" in order)
-    assert difference(sample(setting.guided(by_tiles, order)), expected) < BOUND
-    with caplog.at_level(logging.WARNING):
-        assert difference(sample(masked.guided(by_tiles, order)), expected) < BOUND
-    assert "face region and attention masks are left out" in caplog.text
 
 
 def one_at_a_time(model: ModelPatcher) -> ModelPatcher:
@@ -156,24 +118,4 @@ def test_a_guider_without_a_positive_prompt(setting: Setting, caplog):
     assert [record.getMessage() for record in caplog.records] == [
         "FlashFace Guidance has no effect here: this sampler's guider never asked for the "
         "positive prompt. Use KSampler, or CFGGuider with SamplerCustomAdvanced."
-    ]
-
-
-@does_not_compose(
-    "NAG (Normalized Attention Guidance) with FlashFace Guidance",
-    note="a warning says to remove NAG, or to set reference_guidance to 0",
-)
-@pytest.mark.parametrize("order", ["fAG", "AGf"])
-def test_nag(order, setting: Setting, caplog):
-    def patch(model: ModelPatcher) -> ModelPatcher:
-        return run_core("nag.NAGuidance", model=model, nag_scale=5.0, nag_alpha=0.5, nag_tau=1.5)
-
-    with caplog.at_level(logging.WARNING):
-        at = points(setting, [LATE, 300])
-        found = noise_predictions(cfg_guider(setting.guided(patch, order)), at)
-    assert torch.isfinite(found).all()
-    assert [record.getMessage() for record in caplog.records] == [
-        "FlashFace Guidance does not combine with NAG (Normalized Attention Guidance), which "
-        "changes one prediction of each prompt only. Remove the NAG node, or set "
-        "reference_guidance to 0."
     ]

@@ -122,7 +122,7 @@ def state_of(model: ModelPatcher) -> dict[str, Any]:
     options = model.model_options["transformer_options"]
     return {
         "options": {name: value for name, value in options.items() if name != "patches"},
-        "patches": {name: list(found) for name, found in options["patches"].items()},
+        "patches": {name: list(found) for name, found in options.get("patches", {}).items()},
         "others": model.model_options.keys(),
         "wrappers": {kind: dict(found) for kind, found in model.wrappers.items() if found},
         "object patches": dict(model.object_patches),

@@ -1,6 +1,6 @@
 """The positive prompt and its twin share the UNet's encoder wherever nothing else looks into it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -26,16 +26,6 @@ from torch import Tensor
 BOUND = 1e-5
 LEFT = (torch.arange(128) < 64).float().expand(1, 128, 128)
 PICTURE = random(1, 128, 128, 3, seed=50).abs().clamp(0, 1)
-
-
-@pytest.fixture
-def encoder_batches(setting: Setting) -> Iterator[list[int]]:
-    """The batch sizes of the UNet's third input block."""
-    found: list[int] = []
-    block = setting.model.model.diffusion_model.input_blocks[2][0]
-    hook = block.register_forward_hook(lambda module, given, out: found.append(out.shape[0]))
-    yield found
-    hook.remove()
 
 
 @pytest.fixture

@@ -35,3 +35,22 @@ def add_region(h: Tensor, options: dict[str, Any]) -> Tensor:
         return h
     term = call.region_term(h)
     return h if term is None else h + term
+
+
+OWN = (capture, add_region, add_reference_term)
+
+
+def beside(patches: dict[str, list]) -> dict[str, list]:
+    """Return the patches of a UNet call with ours among them.
+
+    First in their lists, where y is wanted as LayerNorm1 gave it, before HyperTile or ToMe reshape
+    it; last behind the middle of a block. Where they are already, they stay.
+    """
+    if add_region in patches.get("input_block_patch", ()):
+        return patches
+    return {
+        **patches,
+        "attn1_patch": [capture, *patches.get("attn1_patch", ())],
+        "input_block_patch": [add_region, *patches.get("input_block_patch", ())],
+        "middle_patch": [*patches.get("middle_patch", ()), add_reference_term],
+    }

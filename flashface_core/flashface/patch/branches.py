@@ -1,18 +1,27 @@
 """The third prediction: the positive prompt's twin, and what becomes of it.
 
-The twin is appended after all conditionings that a guider asks for, runs in the same batch, and is
-taken out again, so that guiders and other patches see y (no references) in the positive's place and
-as many predictions as they expect. What it adds, c (r - y), is added to whatever they made of it.
+The twin runs beside the positive prompt, in the same batch, and is taken out again, so that guiders
+and other patches see y (no references) in the positive's place and as many predictions as they
+expect. What it adds, c (r - y), is added to whatever they made of it.
+
+Core builds a batch from the last list to the first, so that [positive, twin, negative] becomes
+cond_or_uncond [2, 1, 0], shown to others as [1, 0, 0]: every kind in one run, as they count on.
+Where that is not enough (others.Company), twins get a batch of their own.
 """
 
 from typing import Any
 
+import comfy.conds
+import torch
 from torch import Tensor
 
 from ..guidance import add_reference_guidance, rescale
+from . import others
 from .evaluation import Evaluation
+from .masks import with_entry
+from .parts import Part, part_of
 from .run import Predictions, Run
-from .state import COND_OR_UNCOND, POSITIVE, TWIN
+from .state import APART, POSITIVE, SHOWN
 
 
 def mark_positive(guider: Any) -> None:
@@ -25,13 +34,26 @@ def mark_positive(guider: Any) -> None:
         entry[POSITIVE] = True
 
 
-def positive_index(evaluation: Evaluation, conds: list, options: dict[str, Any]) -> int | None:
+def part_of_call(evaluation: Evaluation, x: Tensor, options: dict[str, Any]) -> Part | None:
+    """Return which part of the evaluation's latent a call is about; None under core's windows."""
+    if options.get("context_window") is not None:
+        return None
+    return part_of(x, evaluation.x, options)
+
+
+def key_of_call(part: Part | None, options: dict[str, Any]) -> Any:
+    """Return what tells a call's part of the latent from others."""
+    window = options.get("context_window")
+    return part if window is None else tuple(window.index_list)
+
+
+def positive_index(evaluation: Evaluation, conds: list, key: Any) -> int | None:
     """Return where the positive prompt is in a call, None where there is nothing to keep of it.
 
     By its mark, never by position. Only the first call with it counts: patches such as PAG ask for
-    it again, for purposes of their own.
+    it again, for purposes of their own. key: of the call's part of the latent.
     """
-    if evaluation.run.state.guidance is None or window_of(options) in evaluation.predictions:
+    if evaluation.run.state.guidance is None or key in evaluation.predictions:
         return None
     for index, entries in enumerate(conds):
         if entries and all(POSITIVE in entry for entry in entries):
@@ -39,36 +61,55 @@ def positive_index(evaluation: Evaluation, conds: list, options: dict[str, Any])
     return None
 
 
-def window_of(options: dict[str, Any]) -> Any:
-    """Return what tells a call's context window from others, None without context windows."""
-    window = options["transformer_options"].get("context_window")
-    return None if window is None else tuple(window.index_list)
-
-
-def run_with_twin(executor, evaluation: Evaluation, index: int, model, conds, x, timestep, options):
+def run_with_twin(
+    executor, evaluation: Evaluation, index: int, key: Any, model, conds, x, timestep, options
+):
     """Run a call with the positive prompt's twin; keep y and r; return what was asked for."""
-    run = evaluation.run
-    twin = [{**entry, "uuid": run.twin_of(entry["uuid"])} for entry in conds[index]]
-    shown = (len(conds), index)
-    transformer_options = {**options["transformer_options"], TWIN: shown}
-    _warn_of_nag(run, transformer_options)
+    lists, shown = _with_twin(evaluation.run, conds, index, options["transformer_options"])
+    transformer_options = {**options["transformer_options"], SHOWN: shown}
     options = {**options, "transformer_options": transformer_options}
     if "model_function_wrapper" in options:
-        options["model_function_wrapper"] = _show_as_positive(
-            options["model_function_wrapper"], shown
-        )
-    out = executor(model, [*conds, twin], x, timestep, options)
-    kept = Predictions(out[index].clone(), out[len(conds)], x)
-    evaluation.predictions[window_of(options)] = kept
-    return out[: len(conds)]
+        options["model_function_wrapper"] = _shown_to(options["model_function_wrapper"])
+    out = executor(model, lists, x, timestep, options)
+    twin = index + 1
+    evaluation.predictions[key] = Predictions(out[index].clone(), out[twin], x)
+    return [*out[:twin], *out[twin + 1 : len(conds) + 1]]
+
+
+def _with_twin(
+    run: Run, conds: list, index: int, options: dict[str, Any]
+) -> tuple[list, tuple[int, ...]]:
+    """All lists with the twin behind the positive, and under which index each is shown."""
+    company = others.company_of_twin(options, conds[index])
+    twin = [{**entry, "uuid": run.twin_of(entry["uuid"])} for entry in conds[index]]
+    copies = []
+    if company is not others.Company.ALL:
+        apart = {APART: comfy.conds.CONDConstant(True)}
+        twin = with_entry(twin, apart)
+        if company is others.Company.COPIES:
+            copies = [
+                (which, with_entry(_copied(run, entries), apart))
+                for which, entries in enumerate(conds)
+                if entries is not None and which != index
+            ]
+    rest = range(index + 1, len(conds))
+    lists = [*conds[: index + 1], twin, *conds[index + 1 :], *(entries for _, entries in copies)]
+    shown = (*range(index + 1), index, *rest, *(which for which, _ in copies))
+    return lists, shown
+
+
+def _copied(run: Run, entries: list[dict]) -> list[dict]:
+    return [{**entry, "uuid": run.copy_of(entry["uuid"])} for entry in entries]
 
 
 def hide_twin(options: dict[str, Any]) -> None:
-    """Show other patches the twin as the positive; they index tables of two by cond_or_uncond."""
-    shown = options.get(TWIN)
+    """Show other patches the twin as the positive; they index tables of two by cond_or_uncond.
+
+    Once: who is shown the batch is also the one who calls the UNet with it.
+    """
+    shown = options.pop(SHOWN, None)
     if shown is not None and "cond_or_uncond" in options:
-        options.setdefault(COND_OR_UNCOND, options["cond_or_uncond"])
-        options["cond_or_uncond"] = _replaced(options["cond_or_uncond"], shown)
+        options["cond_or_uncond"] = [shown[index] for index in options["cond_or_uncond"]]
 
 
 def finish(evaluation: Evaluation, out: Tensor, x: Tensor, sigma: Tensor, model, options) -> Tensor:
@@ -76,7 +117,7 @@ def finish(evaluation: Evaluation, out: Tensor, x: Tensor, sigma: Tensor, model,
     run, guidance = evaluation.run, evaluation.run.state.guidance
     if guidance is None:
         return out
-    found = _fused(evaluation, x, sigma, model, options)
+    found = _fused(evaluation, sigma, model, options)
     if found is None and run.last is not None:
         found = run.last.moved_to(x)
     if found is None:
@@ -92,44 +133,57 @@ def finish(evaluation: Evaluation, out: Tensor, x: Tensor, sigma: Tensor, model,
     return out if guidance.rescale == 0 else x - rescale(x - out, x - found.y, guidance.rescale)
 
 
-def _fused(evaluation: Evaluation, x: Tensor, sigma: Tensor, model, options) -> Predictions | None:
-    """Return y and r of the whole latent; context windows' are fused as the handler fuses them."""
-    predictions = evaluation.predictions
-    if None in predictions or not predictions:
-        return predictions.get(None)
-    handler = options["context_handler"]
+def _fused(evaluation: Evaluation, sigma: Tensor, model, options) -> Predictions | None:
+    """Return y and r of the whole latent, None where not all of it was asked for."""
+    predictions, x = evaluation.predictions, evaluation.x
+    if not predictions:
+        return None
+    has_twin = all(kept.r is not None for kept in predictions.values())
+    if any(isinstance(key, Part) for key in predictions):
+        y = _joined(predictions, "y", x)
+        r = _joined(predictions, "r", x) if has_twin else None
+        return None if y is None else Predictions(y, r, x)
+    handler = options.get("context_handler")
+    if handler is None or None in predictions:
+        return None
     entry = {"uuid": None, "model_conds": {}}
 
     def fuse(name: str) -> Tensor:
+        """As the handler of core's context windows fuses them."""
+
         def replay(_model, _conds, _x, _timestep, window_options):
-            return [getattr(predictions[window_of(window_options)], name)]
+            window = key_of_call(None, window_options["transformer_options"])
+            return [getattr(predictions[window], name)]
 
         return handler.execute(replay, model, [[entry]], x, sigma, options)[0]
 
-    has_twin = all(kept.r is not None for kept in predictions.values())
     return Predictions(fuse("y"), fuse("r") if has_twin else None, x)
 
 
-def _show_as_positive(wrapper, shown: tuple[int, int]):
+def _joined(predictions: dict[Any, Predictions], name: str, x: Tensor) -> Tensor | None:
+    """Put parts together; where they overlap, their mean. None where some of x is in none."""
+    parts = [(key, getattr(kept, name)) for key, kept in predictions.items()]
+    if len(parts) == 1 and parts[0][1].shape == x.shape:
+        return parts[0][1]
+    total, count = torch.zeros_like(x), torch.zeros_like(x)
+    for part, found in parts:
+        if part is None:
+            return None
+        height, width = found.shape[-2:]
+        rows = slice(part.top, part.top + height)
+        columns = slice(part.left, part.left + width)
+        for frame, prediction in zip(part.frames, found, strict=True):
+            total[frame, :, rows, columns] += prediction
+            count[frame, :, rows, columns] += 1
+    return total / count if bool((count > 0).all()) else None
+
+
+def _shown_to(wrapper):
     def wrapped(apply_model, arguments):
-        visible = _replaced(arguments["cond_or_uncond"], shown)
-        transformer_options = dict(arguments["c"]["transformer_options"])
-        hide_twin(transformer_options)
-        c = {**arguments["c"], "transformer_options": transformer_options}
-        return wrapper(apply_model, {**arguments, "c": c, "cond_or_uncond": visible})
+        options = dict(arguments["c"]["transformer_options"])
+        hide_twin(options)
+        c = {**arguments["c"], "transformer_options": options}
+        shown = options["cond_or_uncond"]
+        return wrapper(apply_model, {**arguments, "c": c, "cond_or_uncond": shown})
 
     return wrapped
-
-
-def _warn_of_nag(run: Run, options: dict[str, Any]) -> None:
-    found = options.get("patches", {}).get("attn1_output_patch", ())
-    if any(getattr(patch, "__module__", "").endswith("nodes_nag") for patch in found):
-        run.warn_once(
-            "FlashFace Guidance does not combine with NAG (Normalized Attention Guidance), which "
-            "changes one prediction of each prompt only. Remove the NAG node, or set "
-            "reference_guidance to 0."
-        )
-
-
-def _replaced(indices: list[int], shown: tuple[int, int]) -> list[int]:
-    return [shown[1] if index == shown[0] else index for index in indices]

@@ -17,18 +17,12 @@ is six rows (samples). Chunk 2 has the encoder of chunk 1, its source:
 from dataclasses import dataclass, replace
 from typing import Any
 
-import comfy.patcher_extension
 import torch
-from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
-from . import blocks
+from . import blocks, others
 from .evaluation import Call
-from .state import CALL, COND_OR_UNCOND, SHARED, TWIN
-
-OWN_PATCHES = (blocks.capture, blocks.add_region, blocks.add_reference_term)
-AFTER_ENCODER = ("output_block_patch",)
-"""Kinds of patches that see the decoder only."""
+from .state import CALL, SHARED
 
 
 @dataclass(frozen=True)
@@ -90,9 +84,11 @@ def diffusion_model(
 
 def _shared(unet: Any, x: Tensor, control: dict | None, options: dict) -> SharedEncoder | None:
     call: Call | None = options.get(CALL)
-    if call is None or call.evaluation is None or _others_look_in(control, options):
+    if call is None or call.evaluation is None or not call.evaluation.plan.twin:
         return None
-    if call.evaluation.run.replaces_parts() or _is_wrapped(unet):
+    if others.look_into_encoder(blocks.OWN, diffusion_model, control, options):
+        return None
+    if call.evaluation.run.replaces_parts() or others.replace_encoder(unet):
         return None
     sources = _sources(call, options)
     if sources is None:
@@ -114,50 +110,24 @@ def _shared(unet: Any, x: Tensor, control: dict | None, options: dict) -> Shared
 
 def _sources(call: Call, options: dict[str, Any]) -> list[int] | None:
     """For each chunk of the batch, the one whose encoder it has; None without a pair."""
-    shown = options.get(TWIN)
-    if shown is None or call.evaluation is None:
-        return None
-    twin, positive = shown
-    chunks = list(zip(options[COND_OR_UNCOND], options["uuids"], strict=True))
+    assert call.evaluation is not None
+    run = call.evaluation.run
+    chunks = list(zip(options["cond_or_uncond"], options["uuids"], strict=True))
+    twins = [run.is_twin(uuid) for _, uuid in chunks]
+    # Ids alone do not tell prompts apart (see branches.mark_positive); the twin passes for one of
+    # the positive prompt.
     originals = {
-        call.evaluation.run.twin_of(uuid): index
+        (which, run.twin_of(uuid)): index
         for index, (which, uuid) in enumerate(chunks)
-        if which == positive
+        if not twins[index]
     }
     sources = [
-        originals.get(uuid) if which == twin else index
-        for index, (which, uuid) in enumerate(chunks)
+        originals.get(chunk) if is_twin else index
+        for index, (chunk, is_twin) in enumerate(zip(chunks, twins, strict=True))
     ]
-    if any(which == twin for which, _ in chunks) and None not in sources:
+    if any(twins) and None not in sources:
         return [source for source in sources if source is not None]
     return None
-
-
-def _others_look_in(control: dict | None, options: dict[str, Any]) -> bool:
-    """Whether anything but FlashFace may treat the samples of the encoder differently."""
-    if any(residual is not None for residual in (control or {}).get("input") or ()):
-        return True
-    if any(options.get("patches_replace", {}).values()):
-        return True
-    if "optimized_attention_override" in options:
-        return True
-    for kind, patches in options.get("patches", {}).items():
-        if kind not in AFTER_ENCODER and any(patch not in OWN_PATCHES for patch in patches):
-            return True
-    wrappers = comfy.patcher_extension.get_all_wrappers(WrappersMP.DIFFUSION_MODEL, options)
-    return wrappers != [diffusion_model]
-
-
-def _is_wrapped(unet: Any) -> bool:
-    """Whether somebody has put a function of their own into a part of the encoder.
-
-    A patch that was taken off again leaves the module's own method behind, as an attribute.
-    """
-    for module in unet.input_blocks.modules():
-        found = vars(module).get("forward")
-        if found is not None and getattr(found, "__func__", None) is not type(module).forward:
-            return True
-    return False
 
 
 def _with_patches(options: dict[str, Any], shared: SharedEncoder) -> dict[str, Any]:

@@ -18,19 +18,20 @@ if TYPE_CHECKING:
 class Evaluation:
     """What belongs to one sigma.
 
-    Projected tokens are kept, so that a block's are made once a step. predictions: context window
-    (None without) -> y and r. samples: of each conditioning in the present call.
+    x: the noisy latent, (B, C, h, w). Projected tokens are kept, so that a block's are made once a
+    step. predictions: what tells a call's part of x -> y and r. samples: of each conditioning in
+    the present call of the UNet.
     """
 
-    def __init__(self, run: Run, sigma: float, device: torch.device):
-        self.run = run
+    def __init__(self, run: Run, sigma: float, x: Tensor):
+        self.run, self.x = run, x
         self.plan = run.plan(sigma)
         self.samples = 1
         # Before the UNet runs: a sampler's sigma between the scheduled ones runs ReferenceNet here,
         # and features are copied while the device, which was waited for, has nothing else to do.
         self.features = {
             active.identity: {
-                block: feature.to(device, non_blocking=True)
+                block: feature.to(x.device, non_blocking=True)
                 for block, feature in run.features(active.identity, self.plan.timestep).items()
             }
             for active in self.plan.active

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..guidance import Guidance
 from ..model import GROUP_NORM_EPS, FlashFaceModel
-from . import blocks, encoder, wrappers
+from . import encoder, wrappers
 from .state import ADAPTER, KEY, AppliedReference, set_state, state_of
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def apply_reference(
     clone = model.clone()
     _install_wrappers(clone)
     if state.model is None:
-        _install_patches(clone, flashface)
+        _install_adapter(clone, flashface)
     set_state(clone, replace(state, model=flashface, applied=(*state.applied, applied)))
     return clone
 
@@ -70,19 +70,13 @@ def _install_wrappers(model: "ModelPatcher") -> None:
         (WrappersMP.OUTER_SAMPLE, wrappers.outer_sample),
         (WrappersMP.PREPARE_SAMPLING, wrappers.prepare_sampling),
         (WrappersMP.PREDICT_NOISE, wrappers.predict_noise),
-        (WrappersMP.CALC_COND_BATCH, wrappers.calc_cond_batch),
         (WrappersMP.APPLY_MODEL, wrappers.apply_model),
         (WrappersMP.DIFFUSION_MODEL, encoder.diffusion_model),
     ):
         model.add_wrapper_with_key(kind, KEY, wrapper)
 
 
-def _install_patches(model: "ModelPatcher", flashface: FlashFaceModel) -> None:
-    patches = model.model_options["transformer_options"].setdefault("patches", {})
-    # First in their lists: y is wanted as LayerNorm1 gave it, before HyperTile or ToMe reshape it.
-    for name, patch in (("attn1_patch", blocks.capture), ("input_block_patch", blocks.add_region)):
-        patches[name] = [patch, *patches.get(name, [])]
-    patches["middle_patch"] = [*patches.get("middle_patch", []), blocks.add_reference_term]
+def _install_adapter(model: "ModelPatcher", flashface: FlashFaceModel) -> None:
     model.set_additional_models(ADAPTER, [_adapter_beside(model, flashface)])
     factor = model.model.model_config.memory_usage_factor * wrappers.MEMORY_FACTOR
     model.add_object_patch("memory_usage_factor", factor)

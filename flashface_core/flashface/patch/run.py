@@ -46,12 +46,12 @@ class Run:
 
     def __init__(self, state: State, patcher: "ModelPatcher", latent_shape: Iterable[int] | None):
         self.state = state
-        size = None if latent_shape is None else tuple(latent_shape)[-2:]
-        self.masks = Masks(None if size is None else (size[0], size[1]))
+        self.masks = Masks(None if latent_shape is None else tuple(latent_shape))
         self.last: Predictions | None = None
         self._patcher = patcher
         self._planner = Planner(state, patcher.get_model_object("model_sampling"))
         self._twins: dict[UUID, UUID] = {}
+        self._copies: dict[UUID, UUID] = {}
         self._warned: set[str] = set()
 
     def plan(self, sigma: float) -> Plan:
@@ -65,6 +65,10 @@ class Run:
     def is_twin(self, uuid: UUID) -> bool:
         """Whether a conditioning is a twin made by this run."""
         return uuid in self._twins.values()
+
+    def copy_of(self, uuid: UUID) -> UUID:
+        """Return the id of a copy of a conditioning that keeps the twin company."""
+        return self._copies.setdefault(uuid, uuid4())
 
     def prepare(self, sigmas: Tensor) -> None:
         """Compute the features that the scheduled steps will need and nobody kept.
@@ -112,6 +116,14 @@ class Run:
         self.warn_once(
             f"This sampling works on tiles ({size[1] * 8} x {size[0] * 8} pixels{whole}): face "
             "region and attention masks are left out, because they belong to the whole picture."
+        )
+
+    def warn_of_frames(self, count: int) -> None:
+        """Log, once, that nobody knows which frames of all these are."""
+        self.warn_once(
+            f"This sampling works on {count} of {self.masks.frames} frames at a time: face regions "
+            "and attention masks of single frames are left out, because nothing tells which they "
+            "are."
         )
 
     def replaces_parts(self) -> bool:

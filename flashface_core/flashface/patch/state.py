@@ -5,18 +5,19 @@ and no model that came before ever changes.
 
 All names under which this room leaves something with ComfyUI, by how long it lives:
 
-    key             where                    set by                  lives for
-    KEY             transformer_options      Apply, Guidance         as long as the MODEL
-    ADAPTER         additional models        Apply                   as long as the MODEL
-    RUN             transformer_options      OUTER_SAMPLE            one sampling
-    POSITIVE        entries of conditioning  PREDICT_NOISE           one sampling
-    EVALUATION      transformer_options      PREDICT_NOISE           one evaluation
-    REGION, MASK    model_conds              CALC_COND_BATCH         one evaluation
-    TWIN            transformer_options      CALC_COND_BATCH         one evaluation
-    COND_OR_UNCOND  transformer_options      APPLY_MODEL             one call of the UNet
-    CALL            transformer_options      APPLY_MODEL             one call of the UNet
-    SHARED          transformer_options      DIFFUSION_MODEL         one call of the UNet
-    CAPTURED        extra_options            attn1_patch             one block, popped by its end
+    key           where                    set by                  lives for
+    KEY           transformer_options      Apply, Guidance         as long as the MODEL
+    ADAPTER       additional models        Apply                   as long as the MODEL
+    RUN           transformer_options      OUTER_SAMPLE            one sampling
+    POSITIVE      entries of conditioning  PREDICT_NOISE           one sampling
+    EVALUATION    transformer_options      PREDICT_NOISE           one evaluation
+    INNERMOST     wrappers                 PREDICT_NOISE           one evaluation
+    PLACED        model_conds              CALC_COND_BATCH         one evaluation
+    APART         model_conds              CALC_COND_BATCH         one evaluation
+    SHOWN         transformer_options      CALC_COND_BATCH         until others see the batch
+    CALL          transformer_options      APPLY_MODEL             one call of the UNet
+    SHARED        transformer_options      DIFFUSION_MODEL         one call of the UNet
+    CAPTURED      extra_options            attn1_patch             one block, popped by its end
 """
 
 from dataclasses import dataclass
@@ -41,13 +42,15 @@ POSITIVE = "flashface_positive"
 """-> True in all entries of the guider's positive prompt."""
 EVALUATION = "flashface_evaluation"
 """-> Evaluation."""
-REGION = "flashface_region"
-MASK = "flashface_mask_{}"
-"""With the index of an Apply -> its attention mask (B, 1, h, w); REGION alike, one for all."""
-TWIN = "flashface_twin"
-"""-> (index of the twin, index of the positive) in the lists that a guider's call runs."""
-COND_OR_UNCOND = "flashface_cond_or_uncond"
-"""-> cond_or_uncond with the twin's true index."""
+INNERMOST = "flashface_innermost"
+"""-> [the wrapper next to core's own function]."""
+PLACED = "flashface_placed"
+"""-> CONDPlaced; in the arguments of a UNet call Placed: region, masks and latent."""
+APART = "flashface_apart"
+"""-> True where the twin must not share a batch with the positive prompt: core batches conditioning
+of the same keys only."""
+SHOWN = "flashface_shown"
+"""-> for each list of the call, the index under which other nodes are to know it."""
 CALL = "flashface_call"
 """-> Call."""
 SHARED = "flashface_shared_encoder"

@@ -2,20 +2,21 @@
 
 OUTER_SAMPLE computes reference features before sampling starts; PREPARE_SAMPLING tells the memory
 estimate of our extra cost; PREDICT_NOISE opens an evaluation; CALC_COND_BATCH sends region and
-masks along as conditioning, which core crops for areas and repeats for batches; APPLY_MODEL takes
-them out.
+masks along as conditioning and runs the twin; APPLY_MODEL takes out what came along and hands the
+patches what they need. Nothing of the last two is on the MODEL: packs walk over what is there.
 """
 
 import math
 from typing import Any
 
 import torch
+from comfy.patcher_extension import WrappersMP
 
 from ..checkpoint.layout import feature_size
-from . import branches, masks
+from . import blocks, branches, masks
 from .evaluation import Call, Evaluation
 from .run import Predictions, Run
-from .state import ADAPTER, CALL, EVALUATION, RUN, State, state_of
+from .state import ADAPTER, APART, CALL, EVALUATION, INNERMOST, KEY, RUN, State, state_of
 
 MEMORY_FACTOR = 1.25
 """Captured y, its projections, and keys and values with references beside those of a plain UNet."""
@@ -74,31 +75,47 @@ def predict_noise(executor, x, timestep, model_options=None, seed=None):
     if run is None:  # a sampling that did not come through the guider's own sample()
         run = Run(state_of(model_options), guider.model_patcher, None)
     branches.mark_positive(guider)
-    evaluation = Evaluation(run, float(timestep.flatten()[0]), x.device)
+    evaluation = Evaluation(run, float(timestep.flatten()[0]), x)
     options[EVALUATION] = evaluation
+    options["wrappers"] = _around_all_others(options.get("wrappers", {}))
     model_options = {**model_options, "transformer_options": options}
     out = executor(x, timestep, model_options, seed)
     return branches.finish(evaluation, out, x, timestep, guider.inner_model, model_options)
 
 
+def _around_all_others(wrappers: dict[Any, dict]) -> dict[Any, dict]:
+    """Wrappers with ours outside and inside of all others' around a batch of conditioning.
+
+    Whoever cuts a batch into windows does it between them, whichever node came first.
+    """
+    kind = WrappersMP.CALC_COND_BATCH
+    made = {KEY: [calc_cond_batch], **wrappers.get(kind, {}), INNERMOST: [count_samples]}
+    return {**wrappers, kind: made}
+
+
 def calc_cond_batch(executor, model, conds, x_in, timestep, model_options):
     """Give every conditioning the region and the masks; run the twin where there is one."""
-    evaluation = model_options.get("transformer_options", {}).get(EVALUATION)
-    if evaluation is None:
-        return executor(model, conds, x_in, timestep, model_options)
-    evaluation.samples = x_in.shape[0]
-    window = model_options["transformer_options"].get("context_window")
-    conds = masks.with_masks(conds, evaluation.run, x_in, window)
-    index = branches.positive_index(evaluation, conds, model_options)
+    options = model_options["transformer_options"]
+    evaluation: Evaluation = options[EVALUATION]
+    part = branches.part_of_call(evaluation, x_in, options)
+    conds = masks.with_masks(conds, evaluation, x_in, part, options.get("context_window"))
+    key = branches.key_of_call(part, options)
+    index = branches.positive_index(evaluation, conds, key)
     if index is not None and evaluation.plan.twin:
         return branches.run_with_twin(
-            executor, evaluation, index, model, conds, x_in, timestep, model_options
+            executor, evaluation, index, key, model, conds, x_in, timestep, model_options
         )
     out = executor(model, conds, x_in, timestep, model_options)
     if index is not None:
-        window = branches.window_of(model_options)
-        evaluation.predictions[window] = Predictions(out[index].clone(), None, x_in)
+        evaluation.predictions[key] = Predictions(out[index].clone(), None, x_in)
     return out
+
+
+def count_samples(executor, model, conds, x_in, timestep, model_options):
+    """Note how many samples each conditioning has in the calls of the UNet that follow."""
+    evaluation: Evaluation = model_options["transformer_options"][EVALUATION]
+    evaluation.samples = x_in.shape[0]
+    return executor(model, conds, x_in, timestep, model_options)
 
 
 def apply_model(
@@ -114,13 +131,13 @@ def apply_model(
     """Hand the patches of this UNet call what they share, and take our conditioning out again."""
     options = dict(transformer_options or {})
     evaluation: Evaluation | None = options.get(EVALUATION)
-    run = None if evaluation is None else evaluation.run
-    state = state_of({"transformer_options": options})
-    region, attention_masks = masks.taken_out(run, state, kwargs, x)
+    region, attention_masks = masks.taken_out(evaluation, kwargs, x)
+    kwargs.pop(APART, None)
     adapters = executor.class_obj.current_patcher.get_additional_models_with_key(ADAPTER)
     if adapters:
         rows = _rows_with_references(evaluation, options.get("uuids"), x)
         options[CALL] = Call(adapters[0].model, evaluation, rows, region, attention_masks)
+        options["patches"] = blocks.beside(options.get("patches", {}))
     branches.hide_twin(options)
     return executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
 

@@ -1,0 +1,65 @@
+"""Which part of the whole latent a call is about: windows of frames, tiles.
+
+Nobody tells, unless it is core or AnimateDiff-Evolved. But a part holds the very numbers of the
+whole, so that it can be found in there.
+"""
+
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+
+class Part(NamedTuple):
+    """A part of a latent (B, C, h, w): its frames, and where its upper left corner was."""
+
+    frames: tuple[int, ...]
+    top: int
+    left: int
+
+    def of(self, whole: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return this part of a tensor (B, C, h, w), a view where all frames are in it."""
+        frames = whole
+        if self.frames != tuple(range(whole.shape[0])):
+            frames = whole[list(self.frames)]
+        return frames[..., self.top : self.top + size[0], self.left : self.left + size[1]]
+
+
+def part_of(x: Tensor, whole: Tensor, options: dict[str, Any]) -> Part | None:
+    """Return which part of a latent (B, C, h, w) another one is, None where it is none.
+
+    options: the call's transformer options.
+    """
+    everything = tuple(range(whole.shape[0]))
+    if x.shape == whole.shape:
+        return Part(everything, 0, 0)
+    told = (options.get("ad_params") or {}).get("sub_idxs")  # Evolved's, read by many packs
+    if told is not None and len(told) == x.shape[0] and x.shape[1:] == whole.shape[1:]:
+        return Part(tuple(told), 0, 0)
+    place = corner_of(x[0], whole)
+    if place is None:
+        return None
+    frame, top, left = place
+    if x.shape[0] == whole.shape[0]:
+        return Part(everything, top, left)
+    height, width = x.shape[-2:]
+    crops = whole[..., top : top + height, left : left + width]
+    same = (x[:, None] == crops[None]).flatten(2).all(dim=2)
+    frames = same.int().argmax(dim=1)
+    if not same.any(dim=1).all():
+        return None
+    assert int(frames[0]) == frame
+    return Part(tuple(frames.tolist()), top, left)
+
+
+def corner_of(part: Tensor, whole: Tensor) -> tuple[int, int, int] | None:
+    """Return (frame, row, column) where a tile (C, h, w) was in (B, C, H, W), None if nowhere."""
+    height, width = part.shape[-2:]
+    rows, columns = whole.shape[-2] - height + 1, whole.shape[-1] - width + 1
+    if min(rows, columns) < 1 or part.shape[0] != whole.shape[1]:
+        return None
+    first = (whole[..., :rows, :columns] == part[:, :1, :1]).all(dim=1)
+    for frame, top, left in first.nonzero().tolist():
+        crop = whole[frame, :, top : top + height, left : left + width]
+        if bool((crop == part).all()):
+            return frame, top, left
+    return None
