@@ -151,8 +151,8 @@ def boxes(random: Random, folder: Path) -> Numbers:
     if found:
         picture = Image.new("RGB", (64, 48))
         result = choose_faces(picture, Choice(size=64, faces_per_image=9), None, found)
-        for face, cut in zip(result.chosen, result.cuts, strict=True):
-            numbers.append(list(box_payload(face.box, cut)["crop"].values()))
+        for crop in result.chosen:
+            numbers.append(list(box_payload(crop.face.box, crop.cut)["crop"].values()))
     return numbers
 
 
