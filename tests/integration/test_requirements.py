@@ -4,12 +4,17 @@ Packages that requirements.txt leaves out are hidden from a Python of their own;
 them for the other tests.
 """
 
+import importlib.metadata
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from host_pack import ROOT
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 OPTIONAL = ("insightface", "onnxruntime", "onnx", "cv2")
 HIDE = f"""
@@ -95,3 +100,30 @@ except DetectorUnavailable as error:
     assert auto == "lbp"
     assert message.startswith(f"The face detector {name} cannot run. The Python package")
     assert package in message and message.endswith("Works right now: lbp.")
+
+
+def test_pyproject_names_the_same_requirements() -> None:
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    required = [line for line in lines if line and not line.startswith("#")]
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    found = re.search(r"^dependencies = (\[.*?\])", project, re.MULTILINE)
+    assert found and json.loads(found[1]) == required
+
+
+def test_what_is_installed_leaves_numpy_1_and_scipy_alone() -> None:
+    """By the installed packages' own metadata: what requirements.txt allows takes old ones."""
+    keep = {"numpy": "1.26.4", "scipy": "1.11.4", "pillow": "11.0.0"}
+    seen, left = set(), ["scikit-image"]
+    while left:
+        name = left.pop()
+        seen.add(name)
+        for text in importlib.metadata.requires(name) or []:
+            needed = Requirement(text)
+            if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
+                continue
+            known = canonicalize_name(needed.name)
+            if known in keep:
+                assert needed.specifier.contains(keep[known]), f"{name} wants {text}"
+            elif known not in seen:
+                left.append(known)
+    assert "tifffile" in seen
