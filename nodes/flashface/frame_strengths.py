@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from comfy_api.latest import io, ui
 
+from ..showing import Previewing
 from ..types import CATEGORY
 
 
-class FlashFaceFrameStrengths(io.ComfyNode):
+class FlashFaceFrameStrengths(Previewing, io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
