@@ -21,7 +21,6 @@ class FlashFaceFrameStrengths(Previewing, io.ComfyNode):
                 "keyframes",
                 "weights per frame",
                 "animation schedule",
-                "prompt travel",
             ],
             inputs=[
                 io.String.Input(
