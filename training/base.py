@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import autoencoder, checkpoint, data, diffusion, host, record, stage, text
+from . import checkpoint, data, diffusion, host, record, stage, text
+from .coder import Coder, load_coder
 from .config import Config
 from .data import Latents
 from .steps import make_average, torch_random_of
@@ -35,7 +36,8 @@ def train(config: Config) -> text.Captioned:
     folder = run / "base"
     latents, held_out = stage.read_latents(config, run)
     torch.manual_seed(config.seed)
-    words = text.Words(latents.tokens.unique().tolist())
+    coder = load_coder(config, run)
+    words = stage.make_words(config, latents)
     model = text.Captioned(graph.Plain(stage.sizes_of(config.network)), words)
     model = model.to(accelerator.device)
     average, optimizer = make_average(model), stage.make_optimizer(model, own)
@@ -75,7 +77,7 @@ def train(config: Config) -> text.Captioned:
             losses, began = [], time.monotonic()
         if step % config.sample_every == 0 or step == own.steps:
             measure(average, held_out, folder, step)
-            save_previews(average, held_out, none, run, folder, step)
+            save_previews(average, held_out, none, coder, folder, step)
             began = time.monotonic()
         if step % config.save_every == 0 or step == own.steps or stopping:
             stage.save(folder, step, model, average, optimizer, config.keep_every)
@@ -92,15 +94,23 @@ def export(run: Path, model: text.Captioned) -> None:
 
 
 def load_base(path: Path) -> dict[str, Tensor]:
-    """The weights of a plain UNet that `export` wrote.
+    """The weights of a plain UNet: what `export` wrote, or those of an SD1.5 checkpoint.
 
-    Raises FileNotFoundError where no stage has written one.
+    Raises FileNotFoundError where there is no file.
     """
-    from safetensors.torch import load_file
+    import comfy.utils
 
     if not path.exists():
-        raise FileNotFoundError(f"There is no {path}: run python -m training.base first.")
-    return {name.removeprefix("unet."): tensor for name, tensor in load_file(path).items()}
+        raise FileNotFoundError(
+            f"There is no {path}: run python -m training.base first, or name a file of SD1.5's "
+            "UNet as flashface.start."
+        )
+    tensors: dict[str, Tensor] = comfy.utils.load_torch_file(str(path), safe_load=True)
+    for prefix in ("unet.", "model.diffusion_model.", ""):
+        if f"{prefix}input_blocks.0.0.weight" in tensors:
+            own = {n: t for n, t in tensors.items() if n.startswith(prefix)}
+            return {name.removeprefix(prefix): tensor.float() for name, tensor in own.items()}
+    raise ValueError(f"{path} holds no UNet of SD1.5's layout: no input_blocks.0.0.weight in it.")
 
 
 def measure(model: text.Captioned, held_out: Latents, folder: Path, step: int) -> None:
@@ -118,7 +128,12 @@ def measure(model: text.Captioned, held_out: Latents, folder: Path, step: int) -
 
 @torch.no_grad()
 def save_previews(
-    model: text.Captioned, held_out: Latents, none: np.ndarray, run: Path, folder: Path, step: int
+    model: text.Captioned,
+    held_out: Latents,
+    none: np.ndarray,
+    coder: Coder,
+    folder: Path,
+    step: int,
 ) -> None:
     """Save a grid: some held-out photos, and what their captions alone give."""
     device = next(model.parameters()).device
@@ -134,8 +149,7 @@ def save_previews(
         return diffusion.guided(u, y, None, PREVIEW_CFG, 0.0)
 
     painted = diffusion.ddim(predict, noise, PREVIEW_STEPS)
-    net = autoencoder.load_autoencoder(run / autoencoder.EXPORT)
-    rows = [net.decode(row.cpu()).permute(0, 2, 3, 1).numpy() for row in (clean, painted)]
+    rows = [coder.decode(row.cpu()).permute(0, 2, 3, 1).numpy() for row in (clean, painted)]
     record.save_grid(folder / "grids" / f"step-{step:07d}.png", [list(row) for row in rows], 2)
 
 

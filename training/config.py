@@ -46,12 +46,17 @@ class Autoencoder:
 
 @dataclass(frozen=True)
 class Network:
-    """Sizes of the UNet and of ReferenceNet. init: of reference attention, "copy" or "zero"."""
+    """Sizes of the UNet and of ReferenceNet. init: of reference attention, "copy" or "zero".
+
+    clip, vae: files of SD1.5's text encoder and VAE; empty: the run's own words and autoencoder.
+    """
 
     width: int = 320
     multipliers: tuple[int, ...] = (1, 2, 4, 4)
     text_width: int = 768
     init: str = "copy"
+    clip: str = ""
+    vae: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ class Stage:
     drop_references: float = 0.1
     drop_both: float = 0.05
     references: int = 4  # at most; drawn uniformly from 1 on
-    start: str = ""  # an exported file to start from
+    start: str = ""  # a file with the UNet to start from; empty: the run's own base
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import autoencoder, base, checkpoint, data, diffusion, host, record, stage, text
+from . import base, checkpoint, data, diffusion, host, record, stage, text
+from .coder import Coder, load_coder
 from .config import Config
 from .data import Latents
 from .steps import make_average, torch_random_of
@@ -35,7 +36,8 @@ def train(config: Config) -> text.Captioned:
     accelerator = stage.make_accelerator(config)
     folder = run / "flashface"
     latents, held_out = stage.read_latents(config, run)
-    model = start(config, run).to(accelerator.device)
+    coder = load_coder(config, run)
+    model = start(config, run, latents).to(accelerator.device)
     average, optimizer = make_average(model), stage.make_optimizer(model, own)
     step = stage.resume(folder, model, average, optimizer, accelerator.device)
     wrapped = accelerator.prepare(model)
@@ -79,7 +81,7 @@ def train(config: Config) -> text.Captioned:
             losses, began = [], time.monotonic()
         if step % config.sample_every == 0 or step == own.steps:
             measure(average, held_out, none, folder, step)
-            save_previews(average, held_out, none, run, folder, step)
+            save_previews(average, held_out, none, coder, folder, step)
             began = time.monotonic()
         if step % config.save_every == 0 or step == own.steps or stopping:
             stage.save(folder, step, model, average, optimizer, config.keep_every)
@@ -89,7 +91,7 @@ def train(config: Config) -> text.Captioned:
     return average
 
 
-def start(config: Config, run: Path) -> text.Captioned:
+def start(config: Config, run: Path, latents: Latents) -> text.Captioned:
     """The network before the first step: the base, copied into ReferenceNet as the recipe says."""
     from . import graph
 
@@ -97,6 +99,8 @@ def start(config: Config, run: Path) -> text.Captioned:
     net = graph.FlashFace(stage.sizes_of(config.network))
     unet = base.load_base(Path(config.flashface.start or run / base.EXPORT))
     net.start_from(unet, config.network.init)
+    if config.network.clip:
+        return text.Captioned(net, stage.make_words(config, latents))
     return text.Captioned(net, stage.load_words(run / stage.WORDS))
 
 
@@ -137,7 +141,12 @@ def measure(
 
 @torch.no_grad()
 def save_previews(
-    model: text.Captioned, held_out: Latents, none: np.ndarray, run: Path, folder: Path, step: int
+    model: text.Captioned,
+    held_out: Latents,
+    none: np.ndarray,
+    coder: Coder,
+    folder: Path,
+    step: int,
 ) -> None:
     """Save a grid, a person a row: four references, painted with 0, 1 and 4 of them, the photo."""
     device = next(model.parameters()).device
@@ -161,9 +170,8 @@ def save_previews(
             return diffusion.guided(u, y, r, PREVIEW_CFG, PREVIEW_C)
 
         painted.append(diffusion.ddim(predict, noise, PREVIEW_STEPS).cpu())
-    net = autoencoder.load_autoencoder(run / autoencoder.EXPORT)
     columns = [*faces.unbind(1), *painted, clean]
-    pictures = [_at_size(net.decode(column), clean.shape[-1] * 8) for column in columns]
+    pictures = [_at_size(coder.decode(column), clean.shape[-1] * 8) for column in columns]
     rows = [[column[i] for column in pictures] for i in range(len(photos))]
     record.save_grid(folder / "grids" / f"step-{step:07d}.png", rows)
 

@@ -7,7 +7,6 @@ tells near-duplicates. One file a shard; shards that are there already are left 
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +26,8 @@ from flashface_core.faces.geometry import (
     region_extent,
 )
 
-from . import autoencoder, checkpoint, host, shards, taesd, text
+from . import checkpoint, host, shards, text
+from .coder import Coder, load_coder
 from .config import Config
 from .shards import Place
 
@@ -41,8 +41,7 @@ def encode_sets(config: Config) -> None:
     host.enter()
     host.start(config.threads)
     run = host.runs_folder() / config.run
-    net = autoencoder.load_autoencoder(run / autoencoder.EXPORT).to(config.device)
-    key = hashlib.sha256((run / autoencoder.EXPORT).read_bytes()).hexdigest()[:16]
+    coder = load_coder(config, run)
     for names in (config.data.train, config.data.held_out):
         for source, target in latent_folders(run, names):
             photos = shards.find_photos([source])
@@ -53,8 +52,10 @@ def encode_sets(config: Config) -> None:
                 by_shard.setdefault(photo.tar.stem, []).append(photo)
             for name, own in tqdm(by_shard.items(), unit="shard", desc=str(source.name)):
                 path = target / f"{name}.safetensors"
-                if not path.exists() or made_by(path) != key:
-                    checkpoint.write_tensors(path, encode_shard(net, own, config), {MADE_BY: key})
+                if not path.exists() or made_by(path) != coder.key:
+                    checkpoint.write_tensors(
+                        path, encode_shard(coder, own, config), {MADE_BY: coder.key}
+                    )
 
 
 def latent_folders(run: Path, names: Sequence[str]) -> list[tuple[Path, Path]]:
@@ -72,10 +73,7 @@ def made_by(path: Path) -> str:
         return (file.metadata() or {}).get(MADE_BY, "")
 
 
-@torch.no_grad()
-def encode_shard(
-    net: taesd.Autoencoder, photos: Sequence[Place], config: Config
-) -> dict[str, Tensor]:
+def encode_shard(coder: Coder, photos: Sequence[Place], config: Config) -> dict[str, Tensor]:
     """All that training needs of the photos of one shard; see `data.Latents`."""
     pictures, faces, regions, heads, tokens, hashes = [], [], [], [], [], []
     size = config.data.size
@@ -93,8 +91,8 @@ def encode_shard(
         tokens.append([text.tokenize(caption) for caption in record["captions"]])
         hashes.append(perceptual_hash(face))
     return {
-        "targets": _encoded(net, pictures, config.device),
-        "faces": _encoded(net, faces, config.device),
+        "targets": _encoded(coder, pictures),
+        "faces": _encoded(coder, faces),
         "regions": torch.stack(regions).unsqueeze(1).to(torch.uint8),
         "heads": torch.stack(heads).unsqueeze(1),
         "tokens": torch.tensor(tokens, dtype=torch.int32),
@@ -127,9 +125,9 @@ def _scaled(image: Image.Image, size: int) -> np.ndarray:
     return np.asarray(image if same else image.resize((size, size), Image.Resampling.LANCZOS))
 
 
-def _encoded(net: taesd.Autoencoder, pictures: list[np.ndarray], device: str) -> Tensor:
+def _encoded(coder: Coder, pictures: list[np.ndarray]) -> Tensor:
     pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
-    return torch.cat([net.encode(part.to(device)).cpu() for part in pixels.split(16)]).half()
+    return torch.cat([coder.encode(part) for part in pixels.split(16)]).half()
 
 
 if __name__ == "__main__":

@@ -55,10 +55,10 @@ def read_latents(config: Config, run: Path) -> tuple[Latents, Latents]:
 def make_optimizer(model: text.Captioned, own: Stage) -> torch.optim.Optimizer:
     """AdamW; learned token rows have a rate of their own and no decay."""
     groups: list[dict[str, Any]] = [{"params": list(model.net.parameters()), "share": 1.0}]
+    rows = list(model.words.parameters())
     model.words.requires_grad_(bool(own.words_lr))
-    if own.words_lr:
-        rows, share = list(model.words.parameters()), own.words_lr / own.lr
-        groups.append({"params": rows, "share": share, "weight_decay": 0.0})
+    if rows and own.words_lr:
+        groups.append({"params": rows, "share": own.words_lr / own.lr, "weight_decay": 0.0})
     betas = (0.9, own.beta2)
     return torch.optim.AdamW(groups, own.lr, betas, weight_decay=own.weight_decay)
 
@@ -108,8 +108,17 @@ def save(
     checkpoint.save_state(folder, step, state, every)
 
 
-def export_words(path: Path, words: text.Words) -> None:
+def make_words(config: Config, latents: Latents) -> text.Words | text.Clip:
+    """The text encoder that a recipe begins with."""
+    if config.network.clip:
+        return text.Clip(Path(config.network.clip).expanduser())
+    return text.Words(latents.tokens.unique().tolist())
+
+
+def export_words(path: Path, words: text.Words | text.Clip) -> None:
     """Write the learned token rows alone, in fp16: all that differs from the seeded tables."""
+    if isinstance(words, text.Clip):
+        return
     tensors = {"ids": words.ids, "rows": words.rows.detach().half()}
     checkpoint.write_tensors(path, tensors, {})
 

@@ -52,6 +52,25 @@ class Words(nn.Module):
         return F.layer_norm(token + self.positions, (WIDTH,))
 
 
+class Clip(nn.Module):
+    """SD1.5's own text encoder as ComfyUI runs it, frozen, and kept out of checkpoints."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        import comfy.sd
+
+        if not path.exists():
+            raise FileNotFoundError(f"network.clip is {path}, and there is no such file.")
+        loaded: Any = comfy.sd.load_clip([str(path)])
+        self.hidden = (loaded.cond_stage_model.clip_l.float().requires_grad_(False),)
+
+    @torch.no_grad()
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Contexts (B, 77, 768) of tokens (B, 77)."""
+        encoder = self.hidden[0].to(tokens.device)
+        return encoder.encode(tokens.tolist())[0].float()
+
+
 @cache
 def seeded_tables() -> tuple[Tensor, Tensor]:
     """Token rows (49408, 768) and position rows (77, 768), as fp16 keeps them."""
@@ -125,7 +144,7 @@ def _zeros(name: str, into: int, of: int) -> dict[str, Tensor]:
 class Captioned(nn.Module):
     """A diffusion network with the words of its captions: what a stage trains as one."""
 
-    def __init__(self, net: Any, words: Words) -> None:
+    def __init__(self, net: Any, words: Words | Clip) -> None:
         super().__init__()
         self.net: Any = net
         self.words = words

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from host_pack import ROOT
 from tiny_training import HELD_OUT, SMOKE, make_run, tiny_config, tiny_flashface, tiny_latents
 from torch.nn.parallel import DistributedDataParallel
 
-from training import base, checkpoint, data, diffusion, flashface, stage, text
+from training import base, checkpoint, data, flashface, stage, text
 from training.config import Config, Stage
 
 RUN = ["flashface.steps=10", "flashface.batch=4", "save_every=2", "sample_every=100", "log_every=5"]
@@ -29,6 +30,8 @@ NONE = np.array(text.tokenize(""))
 def own_cache(tmp_path, monkeypatch):
     """Runs in a folder of the test's; threads and signals as they were afterwards."""
     monkeypatch.setenv("FLASHFACE_CACHE", str(tmp_path))
+    for loop in (base, flashface):
+        monkeypatch.setattr(loop, "PREVIEW_STEPS", 2)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     threads = torch.get_num_threads()
     yield
@@ -57,11 +60,12 @@ def test_a_killed_run_goes_on_bit_by_bit(tmp_path):
     resumed = flashface.train(settings)
     unbroken_settings, _ = prepare(tmp_path / "runs", "run=unbroken", *RUN)
     unbroken = flashface.train(unbroken_settings)
-    states = [checkpoint.load_state(tmp_path / "runs" / name / "flashface")
-              for name in ("killed", "unbroken")]  # fmt: skip
+    one, other = (checkpoint.load_state(tmp_path / "runs" / name / "flashface")
+                  for name in ("killed", "unbroken"))  # fmt: skip
+    assert one is not None and other is not None
     for part in ("model", "average"):
-        for name, tensor in states[0][part].items():
-            assert torch.equal(tensor, states[1][part][name]), name
+        for name, tensor in one[part].items():
+            assert torch.equal(tensor, other[part][name]), name
     assert all(map(torch.equal, resumed.parameters(), unbroken.parameters()))
     assert len(checkpoint.finished(folder)) == checkpoint.KEPT
     assert {p.name for p in run.iterdir()} >= {flashface.EXPORT, stage.WORDS}
@@ -127,32 +131,25 @@ def test_two_processes_are_one(tmp_path):
         assert (gradient - two[name]).abs().max() < 1e-6 * largest, name
 
 
-def test_four_people_are_learned_and_told_apart(tmp_path):
-    changes = ("run=overfit", "flashface.steps=150", "flashface.batch=8", "flashface.lr=2e-3",
-               "flashface.lr_end=2e-4", "flashface.ema=0.9", "flashface.references=1",
-               "sample_every=1000", "save_every=1000", "log_every=10")  # fmt: skip
-    settings, run = prepare(tmp_path / "runs", *changes)
-    model = flashface.train(settings)
-    losses = metrics(run, "loss")
-    assert np.mean(losses[-3:]) < losses[0] / 3
+def test_four_people_are_learned_and_their_references_count(tmp_path):
+    changes = ("run=overfit", "flashface.steps=70", "flashface.batch=8", "flashface.lr=2e-3",
+               "flashface.lr_end=5e-4", "flashface.ema=0.9", "flashface.references=1",
+               "flashface.drop_references=0", "flashface.drop_both=0", "network.init=copy",
+               "sample_every=35", "save_every=100", "log_every=10")  # fmt: skip
+    settings = tiny_config(*changes)
     latents = tiny_latents(4, 6)
-    first = torch.arange(4) * 6
-    empty = torch.from_numpy(NONE).expand(4, -1)
-    region, faces = latents.regions[first].float(), latents.faces[first + 1, None].float()
-
-    def predict(x, t):
-        return model(x, t, empty, region=region, references=faces, reference_tokens=empty[:1])
-
-    noise = torch.randn(
-        1, 4, *latents.targets.shape[2:], generator=torch.Generator().manual_seed(4)
-    )
-    painted = diffusion.ddim(predict, noise.expand(4, -1, -1, -1), 10)
-    wanted = latents.targets[first].float()
-    distance = (painted[:, None] - wanted[None]).square().mean((2, 3, 4))
-    assert torch.equal(distance.argmin(1), torch.arange(4)), distance
+    known = dataclasses.replace(latents, people=latents.people + HELD_OUT)  # the very same people
+    run = make_run(tmp_path / "runs", settings, latents, known)
+    flashface.train(settings)
+    losses = metrics(run, "loss")
+    assert losses[-1] < losses[0] / 3
+    own, stranger = (metrics(run, f"{whose}_over_t")[-1] for whose in ("own", "stranger"))
+    assert all(np.less(own, stranger))
+    gains = metrics(run, "identity_gain")
+    assert gains[-1] > gains[0] > 0  # 3.0e-4 after 1.1e-4 when this was written
 
 
-def metrics(run: Path, name: str) -> list[float]:
+def metrics(run: Path, name: str) -> list[Any]:
     lines = (run / "flashface" / "metrics.jsonl").read_text().splitlines()
     found = [json.loads(line) for line in lines]
     return [line[name] for line in found if name in line]

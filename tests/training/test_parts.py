@@ -3,34 +3,46 @@
 import json
 
 import comfy.model_sampling
-import comfy.sd
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from tiny_training import HELD_OUT, make_set, tiny_config
 
-from training import autoencoder, checkpoint, data, diffusion, latents, record, steps, taesd, text
+from training import (
+    autoencoder,
+    checkpoint,
+    coder,
+    data,
+    diffusion,
+    latents,
+    record,
+    steps,
+    taesd,
+    text,
+)
 
 
-def test_comfyui_reads_the_text_encoder():
+def test_comfyui_reads_the_text_encoder(tmp_path):
     words = text.Words(text.tokenize("an old man with glasses"))
     with torch.no_grad():
         words.rows.add_(torch.randn(words.rows.shape) * 0.1)
-    clip = comfy.sd.load_text_encoder_state_dicts([text.encoder_tensors(words)])
-    caption = "an old man with glasses, unheard of"
-    found = clip.encode_from_tokens_scheduled(clip.tokenize(caption))[0][0]
+    path = tmp_path / "encoder.safetensors"
+    text.write_encoder(path, words)
+    tokens = torch.tensor([text.tokenize(c) for c in ("an old man, unheard of", "")])
+    clip = text.Clip(path)  # what Load CLIP loads, as a recipe names it
     with torch.no_grad():
-        wanted = words(torch.tensor([text.tokenize(caption)]))
+        wanted, found = words(tokens), clip(tokens)
     assert found.shape == wanted.shape
     assert (found - wanted).abs().max() < 2e-3  # fp16 of the file
+    assert not list(clip.parameters()) and not clip.state_dict()
 
 
 def test_rows_of_captions_words_are_learned_and_no_others():
     words = text.Words(text.tokenize("an old man"))
     tokens = torch.tensor([text.tokenize("an old man"), text.tokenize("zebra")])
     (words(tokens) * torch.randn(2, text.LENGTH, text.WIDTH)).sum().backward()
-    assert (words.rows.grad.abs().amax(1) > 0).all()
+    assert words.rows.grad is not None and (words.rows.grad.abs().amax(1) > 0).all()
     assert len(words.rows) == 5
 
 
@@ -102,7 +114,17 @@ def test_a_set_is_encoded_once(tmp_path, monkeypatch):
     net.centre.std.fill_(2.0)
     checkpoint.write_tensors(path, taesd.as_taesd(net), {"half_blocks": "1"})
     latents.encode_sets(settings)  # another autoencoder: other latents
-    assert not torch.equal(data.load_latents([folder]).targets, found.targets)
+    anew = data.load_latents([folder]).targets
+    assert not torch.equal(anew, found.targets)
+    file = runs / "own" / "vae.safetensors"
+    path.rename(file)  # the same through ComfyUI, as a recipe that names a VAE's file has it
+    pixels = torch.rand(1, 3, 32, 32)
+    named = coder.load_coder(tiny_config(f"network.vae={file}"), runs / "own")
+    with torch.no_grad():
+        wanted = net.encode(pixels)
+        assert (named.encode(pixels) - wanted).abs().max() < 1e-4
+        painted = net.decode(wanted).clamp(0, 1)
+        assert (named.decode(wanted) - painted).abs().max() < 1e-4
 
 
 def test_checkpoints_appear_whole_and_old_ones_go(tmp_path):
