@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from .config import Config, ConfigError, load_config
-
-PACK = Path(__file__).resolve().parents[1]
+from .places import cache_folder, set_up
 
 
 def runs_folder() -> Path:
     """Where runs lie: checkpoints, grids and metrics, outside of the repository."""
-    return _setup("environment").cache_folder() / "runs"
+    return cache_folder() / "runs"
 
 
 def enter(cpu: bool = True) -> None:
@@ -31,7 +30,7 @@ def enter(cpu: bool = True) -> None:
     Raises RuntimeError where another part of this process has set up ComfyUI otherwise.
     """
     if "comfy.cli_args" not in sys.modules:
-        root = os.environ.get("FLASHFACE_COMFYUI_ROOT") or str(_setup("host").find_host().root)
+        root = os.environ.get("FLASHFACE_COMFYUI_ROOT") or str(set_up("host").find_host().root)
         sys.path.insert(0, root)
         options: Any = importlib.import_module("comfy.options")
         options.enable_args_parsing()
@@ -75,11 +74,3 @@ def run_stage(name: str, idea: str, stage: Callable[[Config], object]) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 1
     return 0
-
-
-def _setup(name: str) -> Any:
-    # The scripts are no package that one installs: they are found from their own folder.
-    folder = str(PACK / "scripts")
-    if folder not in sys.path:
-        sys.path.append(folder)
-    return importlib.import_module(f"setup.{name}")

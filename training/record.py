@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from .config import Config, as_json
-from .host import PACK
+from .places import PROJECT
 
 METRICS = "metrics.jsonl"
 
@@ -69,7 +69,7 @@ def _bytes(picture: np.ndarray) -> np.ndarray:
 
 
 def _commit() -> str:
-    command = ["git", "-C", str(PACK), "describe", "--always", "--dirty"]
+    command = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty"]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=20).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):

