@@ -19,6 +19,8 @@ NOTE = "MarkdownNote"
 
 TITLE = 30
 GAP_X, GAP_Y, PAD, HEAD = 44, 40, 24, 74
+# Between columns and nodes of a graph that opens legibly at 1280 x 800, and around them.
+TIGHT_GAP, TIGHT_PAD, TIGHT_HEAD = 16, 14, 66
 # The front end draws no text below 0.58; its side bar and its buttons cover this much (pixels).
 SCALE, VIEW_CORNER = 0.6, (80, 110)
 
@@ -137,17 +139,26 @@ class Graph:
         """Add a note in Markdown."""
         return self.node(NOTE, size, title, text=text)
 
-    def group(self, title: str, x: int, y: int, *columns: list[Node], color: str = "#3f789e"):
+    def group(
+        self,
+        title: str,
+        x: int,
+        y: int,
+        *columns: list[Node],
+        color: str = "#3f789e",
+        tight: bool = False,
+    ) -> Group:
         """Place `columns` of nodes side by side in a frame whose top left corner is (x, y)."""
-        left, lowest = x + PAD, y
+        head, gap, pad = (TIGHT_HEAD, TIGHT_GAP, TIGHT_PAD) if tight else (HEAD, GAP_X, PAD)
+        left, lowest = x + pad, y
         for column in columns:
-            top = y + HEAD
+            top = y + head
             for node in column:
                 node.pos = (left, top)
-                top += node.size[1] + TITLE + PAD
+                top += node.size[1] + TITLE + pad
             lowest = max(lowest, top - TITLE)
-            left += max(node.size[0] for node in column) + GAP_X
-        bounds = (x, y, left - GAP_X + PAD - x, lowest - y)
+            left += max(node.size[0] for node in column) + gap
+        bounds = (x, y, left - gap + pad - x, lowest - y)
         self.groups.append(Group(title, list(columns), bounds, color))
         return self.groups[-1]
 

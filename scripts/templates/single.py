@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from .graph import PAD, Json
+from .graph import PAD, TIGHT_GAP, TIGHT_PAD, TITLE, Json
 from .notes import AGE, BASIC, DRAWN, GUIDED
 from .studio import NARROW, NEGATIVE, WIDE, WOMAN, Studio, face_box, in_rows
 
+COLUMN, PICTURE = 270, 304  # widths in a graph that fits into 1600 x 1000
+LIVE_PREVIEW = 220  # what KSampler shows of its work, below its widgets
 # The numbers of the preset "change age": they are not read, but what a node shows should be true.
 AGE_SETTINGS: dict[str, Any] = {"strength": 0.9, "reference_guidance": 2.5}
 AGES = {
@@ -30,24 +32,39 @@ CURVES: dict[str, Json] = {
 
 def single(g: Studio, guided: bool) -> Studio:
     """One person, one picture, with or without FlashFace Guidance."""
-    note = g.note("What to change", GUIDED if guided else BASIC, (WIDE, 800 if guided else 700))
-    flashface, clip, vae = g.loaders()
-    positive = g.words(clip, "Prompt (what to paint)", WOMAN, 240)
-    negative = g.words(clip, "Negative prompt (what to avoid)", NEGATIVE, 206, "red")
+    note = g.note("What to change", GUIDED if guided else BASIC, (COLUMN + 2 * TIGHT_PAD, 446))
+    flashface, clip, vae = loaders = g.loaders()
+    positive = g.words(clip, "Prompt (what to paint)", WOMAN, 160)
+    negative = g.words(clip, "Negative prompt (what to avoid)", NEGATIVE, 110, "red")
     photo, faces, reference = g.reference(vae, negative)
     region = g.region(500)
     model = g.apply(flashface, reference, region, 1.2)
     steering = [model]
     if guided:
-        model = g.node("FlashFaceGuidance", (NARROW, 180), model=model["model"])
+        model = g.node("FlashFaceGuidance", (COLUMN, 160), model=model["model"])
         steering.append(model)
     latent = g.size()
     prompts = positive, negative
     sampled, decoded = g.picture(model, prompts, latent, vae, steps=35 if guided else 30, cfg=7.5)
-    saved = g.save(decoded, g.name.removeprefix("flashface_"), (WIDE, 480))
-    row = g.upper_row(note, [flashface, clip, vae], [positive, negative], [region])
-    g.group("2. Reference photos", 0, row[0].below, [photo], [faces], [reference])
-    g.group("5. Picture", row[-1].right, 0, [*steering, latent], [sampled, decoded, saved])
+    saved = g.save(decoded, g.name.removeprefix("flashface_"), (PICTURE, 300))
+    for node, height in zip(loaders, (150, 120, 70), strict=True):
+        node.size = (COLUMN, height)
+    for node in (positive, negative, region, *steering, latent):
+        node.size = (COLUMN, node.size[1])
+    photo.size, faces.size, reference.size = (PICTURE, 295), (PICTURE, 400), (PICTURE, 137)
+    sampled.size, decoded.size = (PICTURE, 262 + LIVE_PREVIEW), (PICTURE, 50)
+    one = g.group("1. Models", 0, 0, list(loaders), tight=True)
+    # Nodes 2.0 shows a note at its full height: nothing may lie below it
+    note.pos = (0, one.bounds[3] + TIGHT_GAP + TITLE)
+    x = one.bounds[2] + TIGHT_GAP
+    three = g.group("3. Prompt", x, 0, [positive, negative], tight=True)
+    below = three.bounds[3] + TIGHT_GAP
+    g.group("4. Where the face goes", x, below, [region], tight=True)
+    x += three.bounds[2] + TIGHT_GAP
+    two = g.group("2. Reference photos", x, 0, [photo, faces, reference], tight=True)
+    x += two.bounds[2] + TIGHT_GAP
+    columns = [*steering, latent], [sampled, decoded, saved]
+    g.group("5. Picture", x, 0, *columns, tight=True)
     return g
 
 

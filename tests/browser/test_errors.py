@@ -35,15 +35,15 @@ def wall(ready: ComfyServer, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def page(chromium: Any, ready: ComfyServer) -> Iterator[Page]:
-    """One page for all."""
+def page(chromium: Any, ready: ComfyServer, wall: str) -> Iterator[Page]:
+    """One page for all, opened when the photo is there to choose."""
     opened = open_comfyui(chromium, ready.url)
     yield opened
     opened.close()
 
 
 @pytest.fixture(scope="module")
-def said(page: Page, wall: str) -> Said:
+def said(page: Page) -> Said:
     """`said(prompt)`: the message over the graph after a run, and the panel with its details."""
 
     def run(prompt: Prompt) -> tuple[str, str]:
