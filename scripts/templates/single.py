@@ -51,7 +51,7 @@ def single(g: Studio, guided: bool) -> Studio:
         node.size = (COLUMN, height)
     for node in (positive, negative, region, *steering, latent):
         node.size = (COLUMN, node.size[1])
-    photo.size, faces.size, reference.size = (PICTURE, 295), (PICTURE, 400), (PICTURE, 137)
+    photo.size, faces.size, reference.size = (PICTURE, 314), (PICTURE, 381), (PICTURE, 137)
     sampled.size, decoded.size = (PICTURE, 262 + LIVE_PREVIEW), (PICTURE, 50)
     one = g.group("1. Models", 0, 0, list(loaders), tight=True)
     # Nodes 2.0 shows a note at its full height: nothing may lie below it

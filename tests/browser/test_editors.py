@@ -71,6 +71,12 @@ PHOTO = """() => {
   image.callback?.(image.value);
   photo.connect(0, region, region.findInputSlot("image"));
 }"""
+# The address of a node's preview; a node with a canvas of its own keeps it to itself.
+SOURCE = """type => {
+  const node = app.graph.nodes.find(node => node.type === type);
+  const made = app.nodeOutputs[node.id]?.images?.[0];
+  return node.imgs?.[0]?.src ?? new URL(`/view?${new URLSearchParams(made)}`, location).href;
+}"""
 NODE = "app.graph.nodes.find(node => node.type === '{}')"
 LINK = f"{NODE.format('FlashFaceRegion')}.isInputConnected(0)"
 DESIGNS = pytest.mark.parametrize("modern", [False, True], ids=["canvas nodes", "Nodes 2.0"])
@@ -88,7 +94,7 @@ def values(page: Page, kind: str) -> dict[str, Any]:
 
 def picture(page: Page, kind: str) -> np.ndarray:
     """The picture that a node shows, (H, W, 3)."""
-    source = page.evaluate(f"{NODE.format(kind)}.imgs[0].src")
+    source = page.evaluate(SOURCE, kind)
     with DIRECT.open(source.replace("webp", "png")) as answer:
         return np.asarray(Image.open(io.BytesIO(answer.read())).convert("RGB"))
 
