@@ -49,8 +49,10 @@ RESTORE = """workflow => { for (const node of app.graph.nodes) {
     node.imgs = node.images = undefined;
   }
   const saved = workflow.nodes.find(n => n.id == node.id).widgets_values;
-  if (["KSampler", "EmptyLatentImage"].includes(node.type))
+  if (["KSampler", "EmptyLatentImage"].includes(node.type)) {
+    node.widgets = node.widgets.slice(0, saved.length);  // without the text of the run
     node.widgets.forEach((widget, i) => widget.value = saved[i]);
+  }
 } }"""
 
 

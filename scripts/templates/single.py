@@ -39,7 +39,7 @@ def single(g: Studio, guided: bool) -> Studio:
     photo, faces, reference = g.reference(vae, negative)
     region = g.region(500)
     model = g.apply(flashface, reference, region, 1.2)
-    steering = [model]
+    steering = [reference, model]
     if guided:
         model = g.node("FlashFaceGuidance", (COLUMN, 160), model=model["model"])
         steering.append(model)
@@ -51,7 +51,7 @@ def single(g: Studio, guided: bool) -> Studio:
         node.size = (COLUMN, height)
     for node in (positive, negative, region, *steering, latent):
         node.size = (COLUMN, node.size[1])
-    photo.size, faces.size, reference.size = (PICTURE, 314), (PICTURE, 381), (PICTURE, 137)
+    photo.size, faces.size = (PICTURE, 314), (PICTURE, 562)
     sampled.size, decoded.size = (PICTURE, 262 + LIVE_PREVIEW), (PICTURE, 50)
     one = g.group("1. Models", 0, 0, list(loaders), tight=True)
     # Nodes 2.0 shows a note at its full height: nothing may lie below it
@@ -61,7 +61,7 @@ def single(g: Studio, guided: bool) -> Studio:
     below = three.bounds[3] + TIGHT_GAP
     g.group("4. Where the face goes", x, below, [region], tight=True)
     x += three.bounds[2] + TIGHT_GAP
-    two = g.group("2. Reference photos", x, 0, [photo, faces, reference], tight=True)
+    two = g.group("2. Reference photos", x, 0, [photo, faces], tight=True)
     x += two.bounds[2] + TIGHT_GAP
     columns = [*steering, latent], [sampled, decoded, saved]
     g.group("5. Picture", x, 0, *columns, tight=True)
