@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from ..drawing import CHOSEN, DARK, LIGHT, OTHER, PANEL, captioned, write
+from ..drawing import CHOSEN, DARK, LIGHT, OTHER, PANEL, Colour, captioned, write
 from ..errors import for_users
 
 BETWEEN = ("linear", "hold")
@@ -88,7 +88,9 @@ def draw_strengths(strength: torch.Tensor, keyframes: Keyframes) -> Image.Image:
             x, y = _place(frame, value, last)
             pen.ellipse((x - 5, y - 5, x + 5, y + 5), fill=LIGHT)
     low, high = float(strength.min()), float(strength.max())
-    lines = [(f"{_frames(len(strength))}, strength {low:.2f} to {high:.2f}", CHOSEN)]
+    lines: list[tuple[str, Colour]] = [
+        (f"{_frames(len(strength))}, strength {low:.2f} to {high:.2f}", CHOSEN)
+    ]
     beyond = [frame for frame in keyframes if frame >= len(strength)]
     if beyond:
         lines.append((f"keyframes beyond the last frame: {len(beyond)}", OTHER))

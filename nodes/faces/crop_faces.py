@@ -169,7 +169,8 @@ class FlashFaceCropFaces(Previewing, io.ComfyNode):
         )
 
 
-def _likeness(like: list[torch.Tensor], finder: Detector) -> Likeness:
+def _likeness(like: list[torch.Tensor], finder: Detector | None) -> Likeness:
+    assert finder is not None
     pictures = [image_to_pil(picture) for batch in like for picture in batch]
     try:
         recognizer = photos.load_recognizer_for(finder)

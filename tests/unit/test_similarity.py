@@ -227,7 +227,8 @@ class Row:
 
     name, tried = "row", "once"
 
-    def detect(self, image: Image.Image) -> list[Face]:
+    def detect(self, image: Image.Image | np.ndarray) -> list[Face]:
+        assert isinstance(image, Image.Image)
         places = [At(x) for x in range(0, image.width, 112)]
         return [face for at in places for face in at.detect(image)]
 
