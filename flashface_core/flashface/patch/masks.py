@@ -38,7 +38,7 @@ class Placed:
 
         None where x is neither the latent nor tiles cut from it, one after another.
         """
-        channels = self._channels
+        channels = self._channels.to(x.device, non_blocking=True)
         if channels.shape[0] != x.shape[0] or channels.shape[-2:] != x.shape[-2:]:
             tiles = self._tiles(x)
             if tiles is None:
