@@ -20,7 +20,7 @@ def seconds(function: Callable[[], Any]) -> float:
 
 
 def peak_memory(function: Callable[[], Any]) -> int:
-    """Return the most bytes of tensors that a function holds at once, beyond what there was."""
+    """The most bytes of tensors that a function holds at once, beyond what there was."""
     import torch
     from memory_meter import MemoryMeter
 
@@ -55,7 +55,7 @@ FAMILIES = {
 
 
 def time_shares(function: Callable[[], Any]) -> dict[str, float]:
-    """Return the shares of a run's time by family of operators, the largest first.
+    """The shares of a run's time by family of operators, the largest first.
 
     Time of the device where one computes, else of the CPU.
     """

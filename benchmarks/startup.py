@@ -4,6 +4,8 @@ Imports it in fresh processes, after what ComfyUI itself imports, beside a pack 
 of about as many lines (comfy_extras.nodes_custom_sampler); medians, and the modules that are new.
 """
 
+from __future__ import annotations
+
 import os
 import statistics
 import subprocess

@@ -11,6 +11,8 @@ Several sizes, images or references make a table of all their combinations. The 
 five minutes on two cores; every measurement is printed as it stands.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import statistics
@@ -57,7 +59,7 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    """Return the command line's options."""
+    """The command line's options."""
     parser = argparse.ArgumentParser(description="What a denoising step costs.")
     several = {"type": int, "nargs": "+"}
     parser.add_argument("--size", **several, default=[512], help="pixels, default 512")

@@ -69,7 +69,7 @@ class Model:
         self._prompt, self._negative = ([[torch.randn(1, 77, 768), {}]] for _ in range(2))
 
     def runs(self, case: Case) -> dict[tuple[int, str], Callable[[], None]]:
-        """Return functions that sample a case, by number of branches and kind."""
+        """Functions that sample a case, by number of branches and kind."""
         kept = self.fresh_reference(case)
         self.flashface_run(case, 2, kept)  # computes and keeps its features
 
@@ -83,7 +83,7 @@ class Model:
         return {(branches, kind): run(branches, kind) for branches in BRANCHES for kind in KINDS}
 
     def fresh_reference(self, case: Case) -> Any:
-        """Return a reference whose features nobody computed yet."""
+        """A reference whose features nobody computed yet."""
         import torch
 
         latents = torch.randn(case.references, 4, 28, 28)

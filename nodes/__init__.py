@@ -1,5 +1,7 @@
 """The nodes, one file per step of the graph: a schema, and a few lines that call the core."""
 
+from __future__ import annotations
+
 from comfy_api.latest import ComfyExtension, io
 
 from . import folders
@@ -63,5 +65,5 @@ class FlashFaceExtension(ComfyExtension):
 
 
 async def comfy_entrypoint() -> FlashFaceExtension:
-    """Return the extension; ComfyUI calls this once when it loads the pack."""
+    """The extension; ComfyUI calls this once when it loads the pack."""
     return FlashFaceExtension()

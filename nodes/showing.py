@@ -1,5 +1,7 @@
 """What nodes show of themselves when they do not run to their end, or do not run at all."""
 
+from __future__ import annotations
+
 import logging
 import sys
 from collections.abc import Sequence

@@ -1,5 +1,7 @@
 """Socket types of this pack."""
 
+from __future__ import annotations
+
 from comfy_api.latest import io
 
 Face2DiffusionIdentityType = io.Custom("FACE2DIFFUSION_IDENTITY")

@@ -28,7 +28,7 @@ class Row(NamedTuple):
 
 
 def rows(files: Iterable[Path]) -> list[Row]:
-    """Return the rows that test files declare, each once, in alphabetical order.
+    """The rows that test files declare, each once, in alphabetical order.
 
     Raises ValueError where a name or note is no literal, or two notes of a row differ.
     """
@@ -59,7 +59,7 @@ def _row(node: ast.AST, file: Path) -> Row | None:
 
 
 def section(found: list[Row]) -> str:
-    """Return the section's text: a list of what has no note, and a table of all the rest."""
+    """The section's text: a list of what has no note, and a table of all the rest."""
     plain = [row.what for row in found if row.works and not row.note]
     lines = [
         "Each of these is proven by a test that compares numbers, in every order of the nodes, in "
@@ -76,7 +76,7 @@ def section(found: list[Row]) -> str:
 
 
 def updated(readme: str) -> str:
-    """Return README's text with a fresh section. Raises ValueError where its place is missing."""
+    """README's text with a fresh section. Raises ValueError where its place is missing."""
     before, begin, rest = readme.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

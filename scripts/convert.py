@@ -1,5 +1,7 @@
 """python3 scripts/convert.py SRC DST --dtype fp16"""
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import sys

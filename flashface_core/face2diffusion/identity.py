@@ -59,7 +59,7 @@ def make_identity(
     expression: torch.Tensor | None = None,
     expression_strength: float = 1.0,
 ) -> Identity:
-    """Return the person on aligned crops (N, 112, 112, 3) uint8, N at least 1.
+    """The person on aligned crops (N, 112, 112, 3) uint8, N at least 1.
 
     weights: of the crops in the mean, not negative; none for equal ones. expression: (64) or None.
     Raises ValueError for weights or an expression that do not fit.
@@ -84,12 +84,12 @@ def restore_identity(
     expression: torch.Tensor | None,
     expression_strength: float,
 ) -> Identity:
-    """Return an identity from its saved parts; the words are made anew by `model`."""
+    """An identity from its saved parts; the words are made anew by `model`."""
     return _complete(model, vector, crops, likeness, expression, expression_strength)
 
 
 def blend(one: Identity, two: Identity, factor: float) -> Identity:
-    """Return the identity between two people: `one` at factor 0, `two` at factor 1.
+    """The identity between two people: `one` at factor 0, `two` at factor 1.
 
     Vectors are mixed, and the words are made of the mix, so that halfway between two photos of a
     person is what encoding both photos together gives. What an identity without an expression

@@ -4,6 +4,8 @@ Weights may be stored in 16 bits, but both networks compute in float32, as the a
 once for a photo, and what they answer stays in the prompt for the whole sampling.
 """
 
+from __future__ import annotations
+
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +48,7 @@ class Face2DiffusionModel(LoadedModel):
     def words(
         self, vector: torch.Tensor, expression: torch.Tensor | None, strength: float
     ) -> torch.Tensor:
-        """Return the two words (2, 768), float32 on the CPU, of one identity vector (1536).
+        """The two words (2, 768), float32 on the CPU, of one identity vector (1536).
 
         expression: (64) or None for the learned neutral one; strength: 0..1, its share.
         """
@@ -61,7 +63,7 @@ class Face2DiffusionModel(LoadedModel):
 def load_face2diffusion(
     msid: str, mapping: str, dtype: torch.dtype | None = None
 ) -> Face2DiffusionModel:
-    """Return the model of the two released files, or copies of them as .safetensors.
+    """The model of the two released files, or copies of them as .safetensors.
 
     dtype: of the stored weights; None keeps the files'.
     Raises CheckpointError for files that are something else, or swapped.
@@ -78,7 +80,7 @@ def load_face2diffusion(
 def load_network(
     kind: str, path: str, dtype: torch.dtype | None, disable_dynamic: bool = False
 ) -> ModelPatcher:
-    """Return one network's patcher; ComfyUI calls it too, for an untouched copy of a model."""
+    """One network's patcher; ComfyUI calls it too, for an untouched copy of a model."""
     weights = open_weights(path, kind).tensors(dtype)
     network: Any = {MSID: Encoder, MAPPING: Mapping}[kind](torch.float32, torch.device("meta"))
     missing, unexpected = network.load_state_dict(weights, strict=False, assign=True)

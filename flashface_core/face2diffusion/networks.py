@@ -5,6 +5,8 @@ layer's but the class token after blocks 2, 5, 8 and 11, each through a BatchNor
 shallow layers keep what a face looks like, deep ones who it is. `Mapping` makes the two words.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import comfy.ops

@@ -44,7 +44,7 @@ class Word(NamedTuple):
 
 
 def encode_text(clip: Any, text: str, people: Sequence[Person], every: bool = False) -> list:
-    """Return the CONDITIONING of `text` with the words of `people` at their placeholders.
+    """The CONDITIONING of `text` with the words of `people` at their placeholders.
 
     clip: ComfyUI's CLIP of an SD1.x model; it is not changed. every: at all placeholders; else
     at each person's first one, as the authors do.

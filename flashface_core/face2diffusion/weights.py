@@ -27,7 +27,7 @@ class WeightFile:
     shapes: dict[str, Shape]
 
     def tensors(self, dtype: torch.dtype | None) -> dict[str, torch.Tensor]:
-        """Return the weights by their official names, on the CPU, in memory of their own.
+        """The weights by their official names, on the CPU, in memory of their own.
 
         dtype: None keeps the file's. Raises CheckpointError for values that are no finite floats.
         """
@@ -77,7 +77,7 @@ def open_weights(path: str | Path, kind: str) -> WeightFile:
 
 
 def expected_shapes(kind: str) -> dict[str, Shape]:
-    """Return every weight of `MSID` or `MAPPING` that is used, by its official name."""
+    """Every weight of `MSID` or `MAPPING` that is used, by its official name."""
     return dict(_msid() if kind == MSID else _mapping())
 
 

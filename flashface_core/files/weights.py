@@ -36,7 +36,7 @@ class Source(Protocol):
     shapes: dict[str, Shape]
 
     def load(self, names: list[str]) -> dict[str, torch.Tensor]:
-        """Return the named tensors, on the CPU, in the file's own dtype."""
+        """The named tensors, on the CPU, in the file's own dtype."""
         ...
 
 
@@ -167,7 +167,7 @@ def cast_weight(
     dtype: torch.dtype,
     device: torch.device | None = None,
 ) -> torch.Tensor:
-    """Return a finite weight in another dtype, on `device`; the very same where nothing changes.
+    """A finite weight in another dtype, on `device`; the very same where nothing changes.
 
     Raises CheckpointError for values that are too large for it.
     """
@@ -191,7 +191,7 @@ def _ends(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def open_source(path: Path) -> Source:
-    """Return the reader for a file, chosen by its extension.
+    """The reader for a file, chosen by its extension.
 
     Raises CheckpointError for a missing, empty, unreadable or unknown kind of file.
     """

@@ -13,6 +13,8 @@ Where attention tells the log-sum-exp l of its logits, the tokens of y need atte
     A(y, [y ; R]) - A(y, y) = w (A(y, R) - A(y, y)),    w = sigmoid(l_R - l_y)
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -46,7 +48,7 @@ class Rows:
     index: Tensor | None = None
 
     def of(self, t: Tensor) -> Tensor:
-        """Return what a tensor (B, ...) has for these samples, (K, ...)."""
+        """What a tensor (B, ...) has for these samples, (K, ...)."""
         return t if self.index is None else t[self.index]
 
     def put(self, whole: Tensor, part: Tensor) -> Tensor:
@@ -66,7 +68,7 @@ class ReferenceAttention(torch.nn.Module):
         self.to_out = torch.nn.Sequential(linear(dtype=dtype, device=device))
 
     def project(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return keys and values (1, N*L, C) of reference features (N, L, C)."""
+        """Keys and values (1, N*L, C) of reference features (N, L, C)."""
         tokens = features.flatten(0, 1).unsqueeze(0)
         return self.to_k(tokens), self.to_v(tokens)
 
@@ -77,7 +79,7 @@ class ReferenceAttention(torch.nn.Module):
         rows: Tensor | None = None,
         options: dict[str, Any] | None = None,
     ) -> Tensor:
-        """Return the term to add to x, (B, L, C).
+        """The term to add to x, (B, L, C).
 
         y: (B, L, C). rows: indices of the samples that see the references, None for all of them;
         tensor gains then have that many samples. options: the block's transformer options.

@@ -1,5 +1,7 @@
 """Mixes people: a weighted sum of identities, the paper's ID mixing (supplement 3)."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import replace
 
@@ -7,7 +9,7 @@ from .reference import LARGEST_WEIGHT, Reference
 
 
 def combine_references(*parts: tuple[Reference, float]) -> Reference:
-    """Return one reference of everybody in `parts`, each person's weight times the part's.
+    """One reference of everybody in `parts`, each person's weight times the part's.
 
     People of weight 0 are left out: they would change nothing. Features that were computed for a
     person are shared with the result. Raises ValueError when nobody is left, for weights that are

@@ -1,5 +1,7 @@
 """Curves over the sampling percent, from whatever a CURVE socket brings."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +15,7 @@ Curve = Callable[[float], float]
 
 
 def checked_curve(name: str, value: Any) -> Curve | None:
-    """Return a curve as a function, None for None.
+    """A curve as a function, None for None.
 
     value: ComfyUI's CurveInput, its dict form {"points", "interpolation"}, or a list of (x, y).
     Points may come in any order; one point is a constant. Where ComfyUI has no curve type of its

@@ -1,5 +1,7 @@
 """Turns face crops into a reference with ComfyUI's VAE."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import comfy.latent_formats
@@ -11,7 +13,7 @@ from .reference import Reference, make_reference, make_thumbnails
 
 
 def encode_reference(vae: Any, faces: list[Tensor], context: Tensor, repeat_to: int) -> Reference:
-    """Return a reference of the person on some face crops.
+    """A reference of the person on some face crops.
 
     vae: ComfyUI's VAE. faces: IMAGE tensors (B, H, W, C), 0..1, all of one height and width that
     are multiples of 8. context: (B, T, C) text tokens, of which the first entry counts.

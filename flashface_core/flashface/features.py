@@ -1,5 +1,7 @@
 """Keeps what ReferenceNet computed, within a limit, for as long as its reference lives."""
 
+from __future__ import annotations
+
 from collections import OrderedDict
 from collections.abc import Hashable
 
@@ -23,7 +25,7 @@ class FeatureCache:
         self._bytes = 0
 
     def get(self, key: Hashable) -> Features | None:
-        """Return the features of a key, or None."""
+        """The features of a key, or None."""
         if key in self._entries:
             self._entries.move_to_end(key)
         return self._entries.get(key)
@@ -38,7 +40,7 @@ class FeatureCache:
             self._bytes -= size_in_bytes(dropped)
 
     def bytes_used(self) -> int:
-        """Return the size of all features kept."""
+        """The size of all features kept."""
         return self._bytes
 
     def __len__(self) -> int:
@@ -47,10 +49,10 @@ class FeatureCache:
     def __reduce__(self):
         return FeatureCache, (self.limit,)
 
-    def __deepcopy__(self, memo) -> "FeatureCache":
+    def __deepcopy__(self, memo) -> FeatureCache:
         return FeatureCache(self.limit)
 
 
 def size_in_bytes(features: Features) -> int:
-    """Return the memory of a set of features."""
+    """The memory of a set of features."""
     return sum(tensor.numel() * tensor.element_size() for tensor in features.values())

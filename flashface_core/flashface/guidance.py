@@ -10,6 +10,8 @@ references) and u (negative prompt, no references).
 g is the sampler's cfg. docs/ARCHITECTURE.md has the phases; presets are the authors' own settings.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 
@@ -23,7 +25,7 @@ STD_EPSILON = 1e-12
 
 
 def add_reference_guidance(out: Tensor, y: Tensor, r: Tensor, c: float) -> Tensor:
-    """Return out + c (r - y); all (B, C, H, W), predictions of one kind."""
+    """`out + c (r - y)`; all (B, C, H, W), predictions of one kind."""
     return out + c * (r - y)
 
 
@@ -53,7 +55,7 @@ class Schedule:
     guidance_curve: Curve | None = None
 
     def strength_at(self, percent: float, launched: bool, applied: float) -> float:
-        """Return the strength of a reference that was applied with strength `applied`.
+        """The strength of a reference that was applied with strength `applied`.
 
         A reference applied with strength 0 stays off.
         """
@@ -64,7 +66,7 @@ class Schedule:
         return value * (self.strength_curve(percent) if self.strength_curve else 1.0)
 
     def guidance_at(self, percent: float, launched: bool) -> float:
-        """Return c; 0 before launch."""
+        """c, 0 before launch."""
         if not launched:
             return 0.0
         return self.reference_guidance * (
@@ -72,12 +74,12 @@ class Schedule:
         )
 
     def steps_to_act(self) -> int:
-        """Return how many evenly spaced steps a whole sampling needs for one past the launch."""
+        """How many evenly spaced steps a whole sampling needs for one past the launch."""
         # The last of n is timestep 1000 / n - 1.
         return math.ceil((LAST_TIMESTEP + 1) / ((1 - self.launch_percent) * LAST_TIMESTEP + 1))
 
     def branches_at(self, timestep: float) -> int:
-        """Return how many predictions a step at this timestep needs, with one reference applied.
+        """How many predictions a step at this timestep needs, with one reference applied.
 
         Launch looks at the very sigma of a step, curves at the whole timestep that the UNet sees.
         """
@@ -125,7 +127,7 @@ PRESETS = {
 
 
 def trailing_timesteps(steps: int, total: int | None = None) -> list[float]:
-    """Return the authors' timesteps 999 - i 1000 / steps, from noise to picture.
+    """The authors' timesteps 999 - i 1000 / steps, from noise to picture.
 
     total: steps of a longer schedule, of which the last `steps` are returned.
     Raises ValueError for fewer than 1 or more than 1000 steps.

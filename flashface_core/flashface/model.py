@@ -5,6 +5,8 @@ FLASHFACE_MODEL holds the rest: ReferenceNet, and an adapter with reference atte
 convolution, each in a patcher of its own, so that ComfyUI places, offloads and counts them.
 """
 
+from __future__ import annotations
+
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -47,7 +49,7 @@ class Adapter(torch.nn.Module):
         self.mask_conv = conv(1, sizes.width, 3, padding=1, bias=False, dtype=dtype, device=device)
 
     def attention(self, block: str) -> ReferenceAttention | None:
-        """Return the layer of a UNet block such as `output_blocks.3.1`, None without one."""
+        """The layer of a UNet block such as `output_blocks.3.1`, None without one."""
         name = _module_name(block)
         return self.blocks[name] if name in self.blocks else None  # type: ignore[return-value]
 
@@ -100,7 +102,7 @@ def load_flashface(
 def load_part(
     name: str, path: str, dtype: torch.dtype | None, disable_dynamic: bool = False
 ) -> ModelPatcher:
-    """Return one patcher anew: ComfyUI asks for it where it needs an untouched copy of a model."""
+    """One patcher anew: ComfyUI asks for it where it needs an untouched copy of a model."""
     checkpoint = open_checkpoint(path)
     part = PARTS[name](checkpoint, dtype)
     _fill(checkpoint, [part])
@@ -131,7 +133,7 @@ class _Part:
     def build(
         self, config: Any, checkpoint: Checkpoint, cast: torch.dtype | None
     ) -> tuple[torch.nn.Module, Any]:
-        """Return what a ModelPatcher holds, and the module in it that has the weights.
+        """What a ModelPatcher holds, and the module in it that has the weights.
 
         cast: the dtype that is computed in, None where that is the weights' own.
         """
@@ -140,7 +142,7 @@ class _Part:
         return model, model.diffusion_model
 
     def local_name(self, name: str) -> str | None:
-        """Return the network's own name of a checkpoint weight, None where it has no use for it."""
+        """The network's own name of a checkpoint weight, None where it has no use for it."""
         raise NotImplementedError
 
     def patcher(self, path: str, disable_dynamic: bool = False) -> ModelPatcher:

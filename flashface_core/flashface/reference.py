@@ -5,6 +5,8 @@ tokens). N crops weigh as `repeat_to` crops would: repeating a crop w times mult
 softmax mass by w, which is the same as adding log(w) to their attention logits, without the copies.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass, field
 
@@ -71,7 +73,7 @@ def make_reference(
     repeat_to: int,
     thumbnails: torch.Tensor | None = None,
 ) -> Reference:
-    """Return a reference of one person.
+    """A reference of one person.
 
     latents: (N, 4, h, w), scaled; context: (B, T, C), of which the first entry counts.
     repeat_to: N < repeat_to crops weigh repeat_to / N each; more crops weigh 1 each.

@@ -5,6 +5,8 @@
 float64, and perhaps `i.thumbnails` (N, h, w, 3) uint8.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Sequence
 from pathlib import Path

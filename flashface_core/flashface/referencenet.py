@@ -6,6 +6,8 @@ y = LayerNorm1(x); nothing after the last of them is computed.
 docs/ARCHITECTURE.md has the whole picture.
 """
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -58,12 +60,12 @@ def in_tail(name: str) -> bool:
 
 
 def block_name(block: tuple[str, int]) -> str:
-    """Return the SD name of the spatial transformer of a UNet block such as ("output", 3)."""
+    """The SD name of the spatial transformer of a UNet block such as ("output", 3)."""
     kind, index = block
     return "middle_block.1" if kind == "middle" else f"{kind}_blocks.{index}.1"
 
 
-def load(patcher: "ModelPatcher", rows: int, identity: Identity) -> None:
+def load(patcher: ModelPatcher, rows: int, identity: Identity) -> None:
     """Have ComfyUI load ReferenceNet alone, with room for a batch of `rows` crops."""
     shape = [rows, *identity.latents.shape[1:]]
     comfy.model_management.load_models_gpu(
@@ -71,8 +73,8 @@ def load(patcher: "ModelPatcher", rows: int, identity: Identity) -> None:
     )
 
 
-def rows_per_batch(patcher: "ModelPatcher", identity: Identity) -> int:
-    """Return how many crops x timesteps run at once: all of one timestep, more where they fit."""
+def rows_per_batch(patcher: ModelPatcher, identity: Identity) -> int:
+    """How many crops x timesteps run at once: all of one timestep, more where they fit."""
     count = identity.latents.shape[0]
     rows = max(count, MAX_ROWS // count * count)
     free = comfy.model_management.get_free_memory(patcher.load_device)
@@ -85,7 +87,7 @@ def rows_per_batch(patcher: "ModelPatcher", identity: Identity) -> int:
 
 
 def compute(
-    patcher: "ModelPatcher", identity: Identity, timesteps: list[int], rows: int
+    patcher: ModelPatcher, identity: Identity, timesteps: list[int], rows: int
 ) -> Iterator[tuple[int, Features]]:
     """Yield (timestep, features) for an identity, in batches of at most `rows` crops.
 
@@ -113,7 +115,7 @@ def compute(
 
 
 @torch.no_grad()
-def _forward(patcher: "ModelPatcher", identity: Identity, timesteps: list[int]) -> Features:
+def _forward(patcher: ModelPatcher, identity: Identity, timesteps: list[int]) -> Features:
     model: Any = patcher.model
     device, dtype = patcher.current_loaded_device(), model.get_dtype_inference()
     count = identity.latents.shape[0]

@@ -1,5 +1,7 @@
 """Draws a schedule: both curves over the sampling, the launch, and what it costs (Pillow)."""
 
+from __future__ import annotations
+
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -16,12 +18,12 @@ STRENGTH, GUIDANCE, LAUNCHED, GRID = "#5aa9ff", "#ffb04a", "#26303a", "#33363b"
 
 
 def evaluations(schedule: Schedule, steps: int = STEPS) -> int:
-    """Return how many UNet predictions the authors' step schedule takes, one reference applied."""
+    """How many UNet predictions the authors' step schedule takes, one reference applied."""
     return sum(schedule.branches_at(timestep) for timestep in trailing_timesteps(steps))
 
 
 def draw(schedule: Schedule, preset: Preset | None = None) -> torch.Tensor:
-    """Return the drawing as an IMAGE, (1, H, W, 3) float 0..1.
+    """The drawing as an IMAGE, (1, H, W, 3) float 0..1.
 
     preset: where the schedule is one, for the sampler's settings that belong to it.
     """

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from comfy_api.latest import io
 
 from ..types import CATEGORY, FlashFaceModelType, FlashFaceReferenceType

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from comfy_api.latest import io
 
 from ...flashface_core.flashface.combine import combine_references

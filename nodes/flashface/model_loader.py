@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import folder_paths
 from comfy_api.latest import io
 

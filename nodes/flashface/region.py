@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from comfy_api.latest import io, ui
 
 from ...flashface_core.faces.boxes import Box, boxes_per_image

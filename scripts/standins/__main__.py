@@ -1,5 +1,7 @@
 """Put FlashFace's stand-ins into a models folder: `HOST_PYTHON scripts/standins MODELS_FOLDER`."""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
 

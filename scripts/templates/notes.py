@@ -1,5 +1,7 @@
 """The texts of the note in each example workflow (Markdown)."""
 
+from __future__ import annotations
+
 CLIP = "https://huggingface.co/comfyanonymous/flux_text_encoders/resolve/main/clip_l.safetensors"
 VAE = (
     "https://huggingface.co/stabilityai/sd-vae-ft-mse-original/resolve/main/"

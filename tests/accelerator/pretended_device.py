@@ -18,7 +18,7 @@ ARGUMENTS = ("--directml", "0")
 
 
 def variables() -> dict[str, str]:
-    """Return the variables by which ComfyUI finds the accelerator; builds it when needed."""
+    """The variables by which ComfyUI finds the accelerator; builds it when needed."""
     path = os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH"))))
     return {
         "PYTHONPATH": path,
@@ -28,7 +28,7 @@ def variables() -> dict[str, str]:
 
 
 def library() -> Path:
-    """Return the library of device.cpp for this torch; skips the test where it cannot be built."""
+    """The library of device.cpp for this torch; skips the test where it cannot be built."""
     compiler = shutil.which("c++") or shutil.which("g++")
     if compiler is None or sys.platform != "linux":
         pytest.skip("The pretended accelerator is built on Linux, by a C++ compiler (c++ or g++).")

@@ -4,6 +4,8 @@ It computes on the CPU, has memory of its own, and refuses to compute with tenso
 as a GPU does. FLASHFACE_TEST_DEVICE_LIBRARY names the library that `pretended_device.py` built.
 """
 
+from __future__ import annotations
+
 import os
 
 import torch
@@ -15,12 +17,12 @@ torch.version.cuda = None  # where torch is built for CUDA, ComfyUI would take i
 
 
 def device(index: int = 0) -> torch.device:
-    """Return the device."""
+    """The device."""
     return torch.device("privateuseone", index or 0)
 
 
 def device_name(index: int) -> str:
-    """Return what ComfyUI's log calls it."""
+    """What ComfyUI's log calls it."""
     return "a pretended accelerator"
 
 

@@ -4,6 +4,8 @@ Later blocks mix all positions, so nothing stays at its place over a whole UNet.
 gives every block the input that was recorded before: then each is seen alone, in its real place.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -27,11 +29,11 @@ class Blocks:
         }
 
     def inputs(self, model: ModelPatcher, x: Tensor) -> States:
-        """Return what each block is given when a model predicts."""
+        """What each block is given when a model predicts."""
         return self._observe(model, x, {})[0]
 
     def added(self, model: ModelPatcher, x: Tensor, inputs: States) -> States:
-        """Return what self-attention and references add to each of these inputs, in float64."""
+        """What self-attention and references add to each of these inputs, in float64."""
         found = self._observe(model, x, inputs)[1]
         return {name: found[name].double() - inputs[name].double() for name in inputs}
 

@@ -26,13 +26,13 @@ class Key(NamedTuple):
 
 
 def released_keys() -> dict[str, Key]:
-    """Return all entries of the released checkpoint, in its order."""
+    """All entries of the released checkpoint, in its order."""
     table = json.loads(gzip.decompress(KEYS.read_bytes()))
     return {name: Key(tuple(shape), group) for name, (shape, group) in table.items()}
 
 
 def official_tensors(width: int = WIDTH, text_width: int = TEXT_WIDTH) -> dict[str, Tensor]:
-    """Return a checkpoint under the official names; entries that must not count are NaN."""
+    """A checkpoint under the official names; entries that must not count are NaN."""
     generator = torch.Generator().manual_seed(0)
     return {
         name: torch.full(shape, torch.nan)

@@ -36,7 +36,7 @@ def place_files(base: Path) -> None:
 
 
 def node_of(prompt: Prompt, kind: str) -> str:
-    """Return the id of the only node of a class."""
+    """The id of the only node of a class."""
     (found,) = (name for name, node in prompt.items() if node["class_type"] == kind)
     return found
 

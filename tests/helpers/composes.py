@@ -4,6 +4,8 @@ README.md's section "What composes" is made of these marks by scripts/compositio
 reads them from the source: names and notes are literals.
 """
 
+from __future__ import annotations
+
 import pytest
 
 

@@ -7,6 +7,8 @@ the unmodified guider. y and r are the positive prompt alone, under f's network 
 0 and at strength s. R is the rescale towards std(y), of noise predictions.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
@@ -31,7 +33,7 @@ MakeGuider = Callable[[ModelPatcher], CFGGuider]
 
 
 def random(*shape: int, seed: int) -> Tensor:
-    """Return standard normal numbers of a seed."""
+    """Standard normal numbers of a seed."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
@@ -54,13 +56,13 @@ class Setting:
     options: dict[str, Any] = field(default_factory=dict)
 
     def apply(self, model: ModelPatcher, strength: float = STRENGTH) -> ModelPatcher:
-        """Return the model through Apply FlashFace."""
+        """The model through Apply FlashFace."""
         given = {"flashface": self.flashface, "reference": self.reference, **self.options}
         node = self.pack["FlashFaceApply"]
         return self.run_node(node, model=model, strength=strength, **given)[0]
 
     def guide(self, model: ModelPatcher, **options: Any) -> ModelPatcher:
-        """Return the model through FlashFace Guidance."""
+        """The model through FlashFace Guidance."""
         given = {
             "reference_guidance": REFERENCE_GUIDANCE,
             "launch_percent": LAUNCH,
@@ -71,7 +73,7 @@ class Setting:
         return self.run_node(self.pack["FlashFaceGuidance"], model=model, **given)[0]
 
     def guided(self, patch: Patch, order: str = "AGf") -> ModelPatcher:
-        """Return the model through Apply, Guidance and a patch, in an order such as "fAG"."""
+        """The model through Apply, Guidance and a patch, in an order such as "fAG"."""
         model = self.model
         for step in order:
             model = {"f": patch, "A": self.apply, "G": self.guide}[step](model)
@@ -87,7 +89,7 @@ class Points:
 
 
 def points(setting: Setting, timesteps: Iterable[int], noise: Tensor = NOISE) -> Points:
-    """Return evaluations of some noise at timesteps."""
+    """Evaluations of some noise at timesteps."""
     sigmas = [sigma_of(setting.model, timestep) for timestep in timesteps]
     return Points(sigmas, [noise * (sigma**2 + 1).sqrt() for sigma in sigmas])
 
@@ -120,14 +122,14 @@ class PositiveAlone(CFGGuider):
 
 
 def alone(made: CFGGuider) -> PositiveAlone:
-    """Return a guider for the positive prompt of another guider."""
+    """A guider for the positive prompt of another guider."""
     guider = PositiveAlone(made.model_patcher)
     guider.original_conds = made.original_conds
     return guider
 
 
 def noise_predictions(made: CFGGuider, at: Points) -> Tensor:
-    """Return a guider's noise predictions, (points, B, 4, h, w)."""
+    """A guider's noise predictions, (points, B, 4, h, w)."""
     sampler, noise = Replay(at.latents), at.latents[0]
     sigmas = torch.stack([*at.sigmas, torch.zeros(())])
     made.sample(noise, torch.zeros_like(noise), sampler, sigmas, seed=0)
@@ -135,14 +137,14 @@ def noise_predictions(made: CFGGuider, at: Points) -> Tensor:
 
 
 def rescaled(out: Tensor, y: Tensor, phi: float = RESCALE) -> Tensor:
-    """Return R(out), in float64; (points, B, 4, h, w)."""
+    """R(out), in float64; (points, B, 4, h, w)."""
     out, y = out.double(), y.double()
     std_y, std_out = (t.flatten(2).std(dim=2)[..., None, None, None] for t in (y, out))
     return out * (phi * std_y / std_out + 1 - phi)
 
 
 def promised(setting: Setting, patch: Patch, guider: MakeGuider, at: Points) -> Tensor:
-    """Return what the formula says for points that lie all before or all after the launch."""
+    """What the formula says for points that lie all before or all after the launch."""
 
     def run(strength: float, wrap: Callable[[CFGGuider], CFGGuider] = lambda made: made) -> Tensor:
         made = guider(patch(setting.apply(setting.model, strength)))
@@ -164,7 +166,7 @@ def worst_error(
     at: Points,
     orders: Sequence[str] = ORDERS,
 ) -> float:
-    """Return the guided model's largest error against the formula, over orders of the nodes."""
+    """The guided model's largest error against the formula, over orders of the nodes."""
     expected = promised(setting, patch, guider, at)
     scale = expected.abs().max()
     errors = [
@@ -174,14 +176,14 @@ def worst_error(
 
 
 def unchanged(model: ModelPatcher) -> ModelPatcher:
-    """Return the model: the patch that does nothing."""
+    """The model: the patch that does nothing."""
     return model
 
 
 def cfg_guider(
     model: ModelPatcher, cfg: float = 7.5, positive: list | None = None, negative=None
 ) -> CFGGuider:
-    """Return ComfyUI's ordinary guider."""
+    """ComfyUI's ordinary guider."""
     made = CFGGuider(model)
     made.set_conds(positive or cond(PROMPT), negative or cond(NEGATIVE))
     made.set_cfg(cfg)

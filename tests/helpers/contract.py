@@ -7,6 +7,8 @@ The agreed state lies in frozen_contract.json. After an addition that is meant t
 Nothing that is in the file can be taken out that way.
 """
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,12 @@ Json = dict[str, Any]
 
 
 def contract_of(pack: dict[str, type]) -> Json:
-    """Return the contract of node classes by id."""
+    """The contract of node classes by id."""
     return {node_id: _node(pack[node_id]) for node_id in sorted(pack)}
 
 
 def frozen() -> Json:
-    """Return the agreed contract, an empty one where there is none yet."""
+    """The agreed contract, an empty one where there is none yet."""
     return json.loads(FILE.read_text()) if FILE.is_file() else {}
 
 
@@ -35,7 +37,7 @@ def freeze(found: Json) -> None:
 
 
 def broken_promises(agreed: Json, found: Json, place: str = "") -> list[str]:
-    """Return what of an agreed contract is gone or has changed, in words."""
+    """What of an agreed contract is gone or has changed, in words."""
     broken = []
     for name, value in agreed.items():
         here = f"{place}.{name}" if place else name

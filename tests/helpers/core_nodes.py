@@ -1,5 +1,7 @@
 """ComfyUI's own nodes and networks, for tests of what the pack does beside them."""
 
+from __future__ import annotations
+
 import importlib
 import inspect
 from typing import Any
@@ -16,7 +18,7 @@ from host_pack import run_node
 
 
 def core_node(name: str) -> Any:
-    """Return a node class such as "KSampler" or "pag.PerturbedAttentionGuidance", or None."""
+    """A node class such as "KSampler" or "pag.PerturbedAttentionGuidance", or None."""
     module, _, kind = name.rpartition(".")
     try:
         found = importlib.import_module(f"comfy_extras.nodes_{module}" if module else "nodes")
@@ -40,7 +42,7 @@ def run_core(name: str, **inputs: Any) -> Any:
 
 
 def tiny_controlnet(model: ModelPatcher, seed: int = 40) -> comfy.controlnet.ControlNet:
-    """Return core's ControlNet of a model's sizes, with random weights."""
+    """Core's ControlNet of a model's sizes, with random weights."""
     config = {k: v for k, v in _unet_config(model).items() if k != "out_channels"}
     config |= {"hint_channels": 3, "operations": comfy.ops.manual_cast, "dtype": torch.float32}
     network = comfy.cldm.cldm.ControlNet(**config)
@@ -49,7 +51,7 @@ def tiny_controlnet(model: ModelPatcher, seed: int = 40) -> comfy.controlnet.Con
 
 
 def t2i_adapter_network(channels: list[int], seed: int) -> torch.nn.Module:
-    """Return core's T2I-Adapter for a UNet of these channels, with random weights."""
+    """Core's T2I-Adapter for a UNet of these channels, with random weights."""
     network = comfy.t2i_adapter.adapter.Adapter(
         cin=192, channels=channels, nums_rb=2, ksize=1, sk=True, use_conv=False, xl=False
     )
@@ -58,7 +60,7 @@ def t2i_adapter_network(channels: list[int], seed: int) -> torch.nn.Module:
 
 
 def inpaint_model(model: ModelPatcher) -> ModelPatcher:
-    """Return core's inpainting model with a model's weights: 9 input channels, 5 of them random."""
+    """Core's inpainting model with a model's weights: 9 input channels, 5 of them random."""
     config = model.model.model_config
     made = type(config)({**_unet_config(model), "in_channels": 9})
     made.set_inference_dtype(torch.float32, None)
@@ -90,7 +92,7 @@ def fill(network: torch.nn.Module, seed: int) -> None:
 
 
 def stock_model(model: ModelPatcher) -> ModelPatcher:
-    """Return a MODEL of a model's sizes and weights, built as ComfyUI builds a stock SD1.5."""
+    """A MODEL of a model's sizes and weights, built as ComfyUI builds a stock SD1.5."""
     made = type(model.model.model_config)(_unet_config(model))
     made.set_inference_dtype(torch.float32, None)
     stock = made.get_model({}, "", device=torch.device("cpu"))
@@ -104,7 +106,7 @@ SKIPPING = {"reuse_threshold": 1e6, "start_percent": 0.0, "end_percent": 1.0, "v
 
 
 def windows(dim: int, length: int, fuse: str, overlap: int = 1):
-    """Return a patch that puts core's context windows on a model."""
+    """A patch that puts core's context windows on a model."""
     name = "context_windows.ContextWindowsManualNode"
     # Newer ComfyUI lets a window see one more frame, or column, before its own.
     alone = {"causal_window_fix": False} if takes(name, "causal_window_fix") and not overlap else {}

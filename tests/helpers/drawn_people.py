@@ -1,5 +1,7 @@
 """Photos for the tests: small, of a person and a shot with what the test asks for."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from functools import cache
 

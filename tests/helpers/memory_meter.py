@@ -1,5 +1,7 @@
 """The peak memory of a computation, from its tensors' shapes alone: it may run on meta tensors."""
 
+from __future__ import annotations
+
 import weakref
 from typing import Any
 
@@ -27,7 +29,7 @@ class MemoryMeter(TorchDispatchMode):
         self._living: dict[int, int] = {}
         self._attention = _FusedAttention()
 
-    def __enter__(self) -> "MemoryMeter":
+    def __enter__(self) -> MemoryMeter:
         self._attention.__enter__()
         return super().__enter__()
 

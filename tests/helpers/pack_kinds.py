@@ -235,7 +235,7 @@ class Box(NamedTuple):
     width: int
 
     def of(self, t: Tensor) -> Tensor:
-        """Return the tile of a tensor (..., h, w)."""
+        """The tile of a tensor (..., h, w)."""
         return t[..., self.top : self.top + self.height, self.left : self.left + self.width]
 
 

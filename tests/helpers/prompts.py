@@ -22,7 +22,7 @@ MODELS: dict[str, dict[str, Any]] = {
 
 
 def basic_prompt(photo: str, width: int, height: int, steps: int = 2) -> Prompt:
-    """Return the basic prompt with stand-in models and a photo of the server's input folder."""
+    """The basic prompt with stand-in models and a photo of the server's input folder."""
     size = {"width": width, "height": height}
     file = ROOT / "tests" / "workflows" / "flashface_basic_api.json"
     return changed(
@@ -36,7 +36,7 @@ def basic_prompt(photo: str, width: int, height: int, steps: int = 2) -> Prompt:
 
 
 def changed(prompt: Prompt, **inputs: dict[str, Any]) -> Prompt:
-    """Return a prompt with other inputs for nodes of a class; every class must be there."""
+    """A prompt with other inputs for nodes of a class; every class must be there."""
     prompt = copy.deepcopy(prompt)
     for kind, values in inputs.items():
         found = [node for node in prompt.values() if node["class_type"] == kind]
@@ -52,6 +52,6 @@ def is_saver(prompt: Prompt, name: str) -> bool:
 
 
 def pictures(server: ComfyServer, entry: dict[str, Any], prompt: Prompt) -> list[np.ndarray]:
-    """Return the pictures that a finished prompt saved, (H, W, 3) uint8 each."""
+    """The pictures that a finished prompt saved, (H, W, 3) uint8 each."""
     saver = next(name for name in prompt if is_saver(prompt, name))
     return [np.asarray(Image.open(io.BytesIO(png))) for png in server.images(entry, saver)]

@@ -4,6 +4,8 @@ Noise predictions of the network are read from a guider's denoised result, x0 = 
 that everything between sampler and UNet takes part.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import comfy.samplers
@@ -23,12 +25,12 @@ class OneEvaluation(comfy.samplers.Sampler):
 
 
 def cond(tokens: Tensor, **options: Any) -> list:
-    """Return a CONDITIONING of text tokens (B, T, C)."""
+    """A CONDITIONING of text tokens (B, T, C)."""
     return [[tokens, options]]
 
 
 def guider(model, positive: list, negative: list | None, cfg: float) -> comfy.samplers.CFGGuider:
-    """Return ComfyUI's ordinary guider."""
+    """ComfyUI's ordinary guider."""
     made = comfy.samplers.CFGGuider(model)
     if negative is None:
         made.inner_set_conds({"positive": positive})
@@ -39,12 +41,12 @@ def guider(model, positive: list, negative: list | None, cfg: float) -> comfy.sa
 
 
 def sigma_of(model, timestep: float) -> Tensor:
-    """Return the model's sigma of a timestep."""
+    """The model's sigma of a timestep."""
     return model.get_model_object("model_sampling").sigma(torch.tensor(float(timestep)))
 
 
 def evaluate(made: comfy.samplers.CFGGuider, x: Tensor, timestep: int, **options: Any) -> Tensor:
-    """Return the guider's noise prediction for network input x (B, 4, h, w) at a timestep."""
+    """The guider's noise prediction for network input x (B, 4, h, w) at a timestep."""
     sigma = sigma_of(made.model_patcher, timestep)
     scaled = x * (sigma**2 + 1).sqrt()
     sampler = OneEvaluation()
@@ -56,7 +58,7 @@ def evaluate(made: comfy.samplers.CFGGuider, x: Tensor, timestep: int, **options
 def sampled(
     made: comfy.samplers.CFGGuider, noise: Tensor, steps: int, seed: int = 0, **options: Any
 ) -> Tensor:
-    """Return what Euler makes of noise (B, 4, h, w) and an empty picture in evenly spaced steps.
+    """What Euler makes of noise (B, 4, h, w) and an empty picture in evenly spaced steps.
 
     options: of the guider's `sample`, and `scheduler`, the name of another spacing.
     """

@@ -1,5 +1,7 @@
 """Tiny networks, latents and runs for the tests of training/."""
 
+from __future__ import annotations
+
 import dataclasses
 import io
 import json

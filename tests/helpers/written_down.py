@@ -48,7 +48,7 @@ GUIDED_ORDERS = ("fAG", "AGf", "GfA")
 
 
 def ksampler(model: ModelPatcher, **options: Any) -> Tensor:
-    """Return what the node KSampler makes of a model, (B, 4, h, w)."""
+    """What the node KSampler makes of a model, (B, 4, h, w)."""
     given = {
         "seed": 5,
         "steps": STEPS,
@@ -84,7 +84,7 @@ class Layer(NamedTuple):
 
 @cache
 def layers(file: str) -> dict[str, Layer]:
-    """Return a checkpoint's reference attention by block."""
+    """A checkpoint's reference attention by block."""
     checkpoint = pack_module("flashface_core.flashface.checkpoint").open_checkpoint(file)
     found = dict(checkpoint.tensors())
     blocks = {name.split(".to_")[0] for name in found if name.startswith("reference_attention.")}
@@ -99,7 +99,7 @@ def layers(file: str) -> dict[str, Layer]:
 
 @cache
 def referencenet(file: str) -> ModelPatcher:
-    """Return a ReferenceNet that shares no memory with the UNet, whatever becomes of that."""
+    """A ReferenceNet that shares no memory with the UNet, whatever becomes of that."""
     _, flashface = pack_module("flashface_core.flashface.model").load_flashface(file, torch.float32)
     return flashface.referencenet
 
@@ -141,7 +141,7 @@ class WrittenDown:
                 hook.remove()
 
     def guide(self, model: ModelPatcher) -> ModelPatcher:
-        """Return a model whose last function after cfg is the guidance."""
+        """A model whose last function after cfg is the guidance."""
         clone = model.clone()
         clone.set_model_sampler_post_cfg_function(self._finish)
         return clone
@@ -226,7 +226,7 @@ def written(
     strength: float = STRENGTH,
     company: bool = False,
 ) -> Tensor:
-    """Return what is sampled with a patch and FlashFace written down."""
+    """What is sampled with a patch and FlashFace written down."""
     model = patch(setting.model)
     second = WrittenDown(setting, guided, strength, company)
     with second.on(model.model.diffusion_model):
@@ -234,7 +234,7 @@ def written(
 
 
 def difference(found: Tensor, expected: Tensor) -> float:
-    """Return the largest difference, relative to the largest expected value."""
+    """The largest difference, relative to the largest expected value."""
     assert found.shape == expected.shape and expected.isfinite().all()
     return float((found.double() - expected.double()).abs().max() / expected.abs().max())
 
@@ -247,7 +247,7 @@ def with_flashface(
     unlike: Tensor | None = None,
     company: bool = False,
 ) -> float:
-    """Return the largest error of sampling with Apply, and Guidance, and a patch f.
+    """The largest error of sampling with Apply, and Guidance, and a patch f.
 
     orders: of the patch f, Apply and Guidance on the model; those with a G are guided.
     unlike: what is sampled with Apply alone where patch and conditioning are the plain ones.

@@ -1,5 +1,7 @@
 """A tiny FlashFace with the goldens' random weights."""
 
+from __future__ import annotations
+
 import copy
 import sys
 from collections import defaultdict

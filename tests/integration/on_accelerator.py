@@ -1,5 +1,7 @@
 """What only a device can tell; tests/accelerator runs it, not the other tests of this folder."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import comfy.model_management
@@ -13,7 +15,7 @@ FEW, MANY = 3, 7
 
 
 def waits(model, steps: int) -> int:
-    """Return how often the host waits for a result of the device in a sampling."""
+    """How often the host waits for a result of the device in a sampling."""
     ksampler(model, steps=steps)  # loads it, and computes the reference's features
     before = torch.ops.pretended.waits()
     ksampler(model, steps=steps)
@@ -41,7 +43,7 @@ def test_what_is_missing_in_the_middle_of_a_sampling_is_computed_there(setting):
 
 
 def make_reference(setting):
-    """Return the setting's person, of whom nothing was computed yet."""
+    """The setting's person, of whom nothing was computed yet."""
     (identity,) = setting.reference.identities
     make = pack_module("flashface_core.flashface.reference").make_reference
     return make(identity.latents, identity.context, 4)

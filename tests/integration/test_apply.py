@@ -1,5 +1,7 @@
 """Apply FlashFace inside ComfyUI's sampling: alone, twice, batched, in any size, on any SD1.5."""
 
+from __future__ import annotations
+
 import copy
 import logging
 from typing import Any

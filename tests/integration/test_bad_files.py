@@ -1,5 +1,7 @@
 """Files that are no FlashFace checkpoint: the message says which, why, and what to do."""
 
+from __future__ import annotations
+
 import os
 import pickle
 from collections.abc import Callable, Iterator

@@ -1,5 +1,7 @@
 """What a user can connect wrongly: the message says what was given, expected and to do."""
 
+from __future__ import annotations
+
 import importlib
 import re
 from collections.abc import Callable
@@ -51,7 +53,7 @@ FLUX = {
 
 
 def meta_model(kind: Any, unet_config: dict[str, Any]) -> ModelPatcher:
-    """Return a MODEL of another architecture, without memory for its weights."""
+    """A MODEL of another architecture, without memory for its weights."""
     meta = torch.device("meta")
     config = kind(unet_config)
     config.set_inference_dtype(torch.float16, None)

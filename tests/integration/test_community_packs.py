@@ -94,7 +94,7 @@ def sampled(server: ComfyServer, prompt: Prompt) -> torch.Tensor:
 
 
 def apart(one: torch.Tensor, two: torch.Tensor) -> float:
-    """Return the largest difference, relative to the largest value."""
+    """The largest difference, relative to the largest value."""
     return float((one - two).abs().max() / two.abs().max())
 
 

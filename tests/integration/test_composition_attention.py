@@ -4,6 +4,8 @@ Each patch here does what such a pack's code does, through the same entries of C
 weights: own keys and values for extra tokens, told apart by prompt with cond_or_uncond.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +31,7 @@ WIDTHS = {("input", 4): 64, ("middle", 0): 128, ("output", 5): 128, ("output", 9
 
 
 def tokens_of(rows: int, options: dict[str, Any]) -> Tensor:
-    """Return the extra tokens of every sample, (rows, 4, 64), by prompt."""
+    """The extra tokens of every sample, (rows, 4, 64), by prompt."""
     chosen = TOKENS[options["cond_or_uncond"]]
     return chosen.repeat_interleave(rows // len(chosen), dim=0)
 
@@ -47,7 +49,7 @@ class ExtraTokens:
 
 
 def each_block(install: Callable[[ModelPatcher, tuple[str, int], ExtraTokens], None]):
-    """Return a patch that installs extra tokens in some blocks of a model."""
+    """A patch that installs extra tokens in some blocks of a model."""
 
     def patch(model: ModelPatcher) -> ModelPatcher:
         clone = model.clone()

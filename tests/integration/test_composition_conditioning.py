@@ -1,5 +1,7 @@
 """FlashFace beside what is done to CONDITIONING: ControlNets, areas, masks, ranges, text layers."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -30,13 +32,13 @@ Conditioned = Callable[[ModelPatcher], Tensor]
 
 
 def conditioned(positive: list, negative: list | None = None) -> Conditioned:
-    """Return a sampling with a positive and a negative prompt, for models."""
+    """A sampling with a positive and a negative prompt, for models."""
     negative = negative or cond(NEGATIVE)
     return lambda model: ksampler(model, positive=positive, negative=negative)
 
 
 def controlled(control: Any, positive: list, negative: list, **options: Any) -> list:
-    """Return positive and negative through ControlNetApplyAdvanced."""
+    """Positive and negative through ControlNetApplyAdvanced."""
     given = {"strength": 0.8, "start_percent": 0.0, "end_percent": 1.0, "image": PICTURE}
     node = core_node("ControlNetApplyAdvanced")
     given |= {"positive": positive, "negative": negative, "control_net": control, **options}
@@ -44,7 +46,7 @@ def controlled(control: Any, positive: list, negative: list, **options: Any) -> 
 
 
 def controls(model: ModelPatcher) -> dict[str, tuple[list, list]]:
-    """Return prompts with ControlNets in every manner, by name."""
+    """Prompts with ControlNets in every manner, by name."""
     one, two = tiny_controlnet(model), tiny_controlnet(model, seed=41)
     both = controlled(one, cond(PROMPT), cond(NEGATIVE))
     (only,) = run_node(
@@ -135,7 +137,7 @@ def test_t2i_adapter(stacked, t2i_adapter, setting: Setting, plain, record):
 
 
 def areas() -> dict[str, list]:
-    """Return positive prompts of several entries, made by core's nodes."""
+    """Positive prompts of several entries, made by core's nodes."""
     left = torch.zeros(1, 128, 128)
     left[..., :64] = 1
     area = {"width": 64, "height": 128, "x": 64, "y": 0, "strength": 0.9}

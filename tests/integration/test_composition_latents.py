@@ -1,5 +1,7 @@
 """FlashFace beside what is done to latents: img2img, inpainting, batches, VAEs in tiles."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import pytest
@@ -22,7 +24,7 @@ def latent(batch: int = 1, **more) -> dict:
 
 
 def sampled(given: dict, **options):
-    """Return a sampling of a LATENT, for models."""
+    """A sampling of a LATENT, for models."""
     return lambda model: ksampler(model, latent_image=given, **options)
 
 

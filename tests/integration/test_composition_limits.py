@@ -1,5 +1,7 @@
 """What FlashFace cannot work with says so in one sentence, and the rest of the graph still runs."""
 
+from __future__ import annotations
+
 import logging
 from dataclasses import replace
 
@@ -37,7 +39,7 @@ class Tiles(comfy.samplers.Sampler):
 
 
 def tiled(model: ModelPatcher) -> Tensor:
-    """Return one evaluation in tiles, after the launch."""
+    """One evaluation in tiles, after the launch."""
     sampling = model.get_model_object("model_sampling")
     sigmas = torch.stack([sampling.sigma(torch.tensor(float(LATE))), torch.zeros(())])
     return cfg_guider(model).sample(NOISE, torch.zeros_like(NOISE), Tiles(), sigmas, seed=0)

@@ -1,5 +1,7 @@
 """FlashFace beside another network, torch.compile, caches and context windows."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import pytest

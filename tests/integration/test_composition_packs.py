@@ -1,5 +1,7 @@
 """FlashFace beside kinds of packs, by stand-ins; see pack_kinds.py and written_down.py."""
 
+from __future__ import annotations
+
 import logging
 from dataclasses import replace
 from typing import Any

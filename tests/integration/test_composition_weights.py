@@ -1,5 +1,7 @@
 """FlashFace beside what changes a MODEL's weights: LoRA, hooks, merging; see written_down.py."""
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Iterator
 from dataclasses import replace
@@ -45,14 +47,14 @@ def lora(comfyui_base: Path) -> Iterator[str]:
 
 
 def with_lora(name: str, strength: float = 0.8):
-    """Return a patch: the node LoraLoaderModelOnly."""
+    """A patch: the node LoraLoaderModelOnly."""
     return lambda model: run_core(
         "LoraLoaderModelOnly", model=model, lora_name=name, strength_model=strength
     )
 
 
 def features(setting: Setting, patch, sample=ksampler) -> dict[int, list[torch.Tensor]]:
-    """Return all features that a sampling computes anew, by timestep."""
+    """All features that a sampling computes anew, by timestep."""
     fresh = copy.deepcopy(setting.reference)  # without its features
     sample(replace(setting, reference=fresh).guided(patch, "fA"))
     cache, key = fresh.identities[0].features, setting.flashface.fingerprint
@@ -82,7 +84,7 @@ def test_lora_leaves_referencenet_alone(lora, setting: Setting):
 
 
 def hooked(lora: str, sides: str):
-    """Return positive and negative with core's nodes for a LoRA hook of three keyframes."""
+    """Positive and negative with core's nodes for a LoRA hook of three keyframes."""
     hooks = run_core("hooks.CreateHookLora", lora_name=lora, strength_model=1.0, strength_clip=0.0)
     frames = None
     for start, strength in ((0.0, 0.0), (0.3, 0.8), (0.6, -0.5)):
@@ -149,7 +151,7 @@ MERGES = {
 
 
 def merged(name: str, model1: ModelPatcher, model2: ModelPatcher) -> ModelPatcher:
-    """Return two models through one of core's nodes."""
+    """Two models through one of core's nodes."""
     node = f"model_merging.{name}"
     return run_core(node, model1=model1, model2=model2, **MERGES[name])
 

@@ -1,5 +1,7 @@
 """Encode Reference Faces through a real small VAE: batches and lists give one reference."""
 
+from __future__ import annotations
+
 import importlib
 import logging
 import re

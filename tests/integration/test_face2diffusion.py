@@ -5,6 +5,8 @@ included, have to give the very prompt that ComfyUI makes of the plain text, und
 chunks, patches and layers. Two or three chunks differ in nothing else from one.
 """
 
+from __future__ import annotations
+
 import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,5 +1,7 @@
 """The face nodes as ComfyUI runs them: loader, crops, regions, similarity, saved references."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path

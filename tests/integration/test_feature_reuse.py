@@ -3,6 +3,8 @@
 "Fresh" means objects of this run alone: a MODEL and a reference that nothing was computed with.
 """
 
+from __future__ import annotations
+
 import copy
 import gc
 import importlib
@@ -73,7 +75,7 @@ def error(found: Tensor, expected: Tensor) -> float:
 
 
 def counted(batches: list[int]) -> int:
-    """Return how many crops ReferenceNet has computed since the last call."""
+    """How many crops ReferenceNet has computed since the last call."""
     total = sum(batches)
     batches.clear()
     return total

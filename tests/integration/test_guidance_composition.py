@@ -1,5 +1,7 @@
 """Guidance composes with ComfyUI's guiders and conditioning; composition.py states the formula."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import comfy.hooks
@@ -30,14 +32,14 @@ ORDERS = ["AG", "GA"]
 
 
 def without_shortcut(model):
-    """Return a model that computes the negative at cfg 1 too."""
+    """A model that computes the negative at cfg 1 too."""
     clone = model.clone()
     clone.disable_model_cfg1_optimization()
     return clone
 
 
 def dual_cfg(style: str, cfg: float = 5.0, cfg2: float = 3.0, **areas):
-    """Return a maker of core's DualCFGGuider."""
+    """A maker of core's DualCFGGuider."""
 
     def make(model):
         return run_core(
@@ -55,7 +57,7 @@ def dual_cfg(style: str, cfg: float = 5.0, cfg2: float = 3.0, **areas):
 
 
 def perp_neg(model, cfg: float = 7.5, neg_scale: float = 1.0):
-    """Return core's PerpNegGuider."""
+    """Core's PerpNegGuider."""
     return run_core(
         "perpneg.PerpNegGuider",
         model=model,
@@ -68,12 +70,12 @@ def perp_neg(model, cfg: float = 7.5, neg_scale: float = 1.0):
 
 
 def basic(model):
-    """Return core's BasicGuider."""
+    """Core's BasicGuider."""
     return run_core("custom_sampler.BasicGuider", model=model, conditioning=cond(PROMPT))
 
 
 def dual_model(model):
-    """Return core's guider that runs the negative prompt on another model, here the same."""
+    """Core's guider that runs the negative prompt on another model, here the same."""
     return run_core(
         "custom_sampler.DualModelGuider",
         model=model,
@@ -114,14 +116,14 @@ def test_guiders(name, timestep, setting: Setting, record):
 
 
 def mask(columns: slice) -> torch.Tensor:
-    """Return a mask of a 128 x 128 picture that is one in some columns."""
+    """A mask of a 128 x 128 picture that is one in some columns."""
     made = torch.zeros(1, 128, 128)
     made[:, :, columns] = 1
     return made
 
 
 def conditioned(positive: list, negative: list | None = None):
-    """Return a maker of the ordinary guider with a positive, and a negative prompt."""
+    """A maker of the ordinary guider with a positive, and a negative prompt."""
     return lambda model: cfg_guider(model, 7.5, positive, negative)
 
 

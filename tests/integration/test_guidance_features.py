@@ -1,5 +1,7 @@
 """Guidance composes with caches, context windows, other UNets, and further nodes of its own."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 
 import pytest
@@ -121,7 +123,7 @@ class TwoPeople(Setting):
     """A setting that applies its reference twice, to the halves of a picture 128 pixels wide."""
 
     def apply(self, model, strength=STRENGTH):
-        """Return the model through two Apply FlashFace."""
+        """The model through two Apply FlashFace."""
         left = (torch.arange(128) < 64).float().expand(1, 128, 128)
         for mask in (left, 1 - left):
             self.options = {"attention_mask": mask, "face_region": mask}

@@ -1,5 +1,7 @@
 """Guidance composes with ComfyUI's patches of the MODEL, in every order of the nodes."""
 
+from __future__ import annotations
+
 import comfy.samplers
 import pytest
 import torch
@@ -102,7 +104,7 @@ NODES = [
 
 
 def core_patches() -> list:
-    """Return the nodes as parameters; those that this ComfyUI lacks are skipped and say so."""
+    """The nodes as parameters; those that this ComfyUI lacks are skipped and say so."""
     found = []
     for name, inputs, row in NODES:
         marks = [row] if row else []
@@ -164,7 +166,7 @@ def test_patches_at_other_cfg(name, cfg, setting: Setting, record):
 
 
 def table_by_prompt(model):
-    """Return a model whose function wrapper and attention patch look up tables of two."""
+    """A model whose function wrapper and attention patch look up tables of two."""
 
     def scaled(out, options):
         rows = out.shape[0] // len(options["cond_or_uncond"])
@@ -187,7 +189,7 @@ def table_by_prompt(model):
 
 
 def nested_call(model):
-    """Return a model that asks for one prompt again after guidance, and for the positive alone."""
+    """A model that asks for one prompt again after guidance, and for the positive alone."""
 
     def again(args):
         out = args["denoised"]

@@ -1,5 +1,7 @@
 """Guidance over whole samplings, and its two scales at one evaluation."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import comfy.samplers
@@ -62,7 +64,7 @@ def test_whole_sampling(name, setting: Setting, run_node, record):
 
 
 def plain(setting: Setting, cfg: float, c: float) -> torch.Tensor:
-    """Return one guided evaluation after the launch, without rescale, in float64."""
+    """One guided evaluation after the launch, without rescale, in float64."""
     model = setting.guide(setting.apply(setting.model), reference_guidance=c, rescale=0.0)
     return noise_predictions(cfg_guider(model, cfg), points(setting, [LATE])).double()
 

@@ -1,5 +1,7 @@
 """Load FlashFace Model follows its dtype setting, and gives models that ComfyUI can work with."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any
 

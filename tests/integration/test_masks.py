@@ -1,5 +1,7 @@
 """Face regions and attention masks: any size, any latent, and nothing leaks past their edge."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Interrupted, unloaded or short of memory: the next run is as good as the first."""
 
+from __future__ import annotations
+
 import copy
 import gc
 from typing import Any

@@ -4,6 +4,8 @@ The checkpoint has the official shapes and no content: a file without blocks on 
 weights stay there. A step's peak is that of the same call of the UNet with meta tensors.
 """
 
+from __future__ import annotations
+
 import json
 import math
 import struct
@@ -43,7 +45,7 @@ class FullSize:
     flashface: Any
 
     def reference(self, faces: int) -> Any:
-        """Return a reference of so many faces, whose features are kept already."""
+        """A reference of so many faces, whose features are kept already."""
         make_reference = pack_module("flashface_core.flashface.reference").make_reference
         made = make_reference(torch.zeros(faces, 4, 28, 28), PROMPT[0][0], faces)
         layout = pack_module("flashface_core.flashface.checkpoint.layout")
@@ -121,7 +123,7 @@ def step(full: FullSize, pack, run_node) -> Callable[..., Step]:
 
 
 def calls_of(model: ModelPatcher, x: Tensor) -> tuple[float, dict[str, Any]]:
-    """Return ComfyUI's estimate for a sampling, and the call of the UNet that it comes to."""
+    """ComfyUI's estimate for a sampling, and the call of the UNet that it comes to."""
     model, estimates, calls, estimate = model.clone(), [], [], helpers.estimate_memory
 
     def spy(*args: Any, **options: Any) -> tuple[float, float]:
@@ -144,7 +146,7 @@ def calls_of(model: ModelPatcher, x: Tensor) -> tuple[float, dict[str, Any]]:
 
 
 def peak(model: ModelPatcher, call: dict[str, Any]) -> int:
-    """Return the bytes that a call of the UNet takes at most, beside weights and inputs."""
+    """The bytes that a call of the UNet takes at most, beside weights and inputs."""
     networks = [model.model, *(extra.model for extra in model.get_additional_models())]
     kept = [dict(network.state_dict()) for network in networks]
 

@@ -4,6 +4,8 @@
 threads and its clones are the real ones on any machine.
 """
 
+from __future__ import annotations
+
 import copy
 import threading
 from collections.abc import Callable, Iterator
@@ -29,7 +31,7 @@ Patch = Callable[[ModelPatcher], ModelPatcher]
 
 
 def work_units(model: ModelPatcher) -> ModelPatcher:
-    """Return a model with a clone for the second device, as MultiGPU CFG Split makes it."""
+    """A model with a clone for the second device, as MultiGPU CFG Split makes it."""
     model = model.clone()
     second = model.deepclone_multigpu(new_load_device=SECOND)
     second.is_multigpu_base_clone = True
@@ -71,7 +73,7 @@ class Ran(set[tuple[Any, int]]):
         self.add((module, threading.get_ident()))
 
     def threads(self, module: torch.nn.Module) -> set[int]:
-        """Return the threads that ran a module."""
+        """The threads that ran a module."""
         return {thread for ran, thread in self if ran is module}
 
 

@@ -1,5 +1,7 @@
 """Out of memory in mid run: ComfyUI's own exception comes through, and the next run is clean."""
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -118,7 +120,7 @@ def test_a_function_wrapper_that_runs_out_of_memory(applied):
 
 
 def state_of(model: ModelPatcher) -> dict[str, Any]:
-    """Return all that a run could leave behind in a model."""
+    """All that a run could leave behind in a model."""
     options = model.model_options["transformer_options"]
     return {
         "options": {name: value for name, value in options.items() if name != "patches"},

@@ -1,5 +1,7 @@
 """What workflows rely on stays (see contract.py)."""
 
+from __future__ import annotations
+
 import os
 
 import pytest

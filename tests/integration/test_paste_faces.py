@@ -1,5 +1,7 @@
 """Paste Faces Back undoes Detect & Crop Faces, through the nodes themselves."""
 
+from __future__ import annotations
+
 import math
 
 import pytest

@@ -4,6 +4,8 @@ Packages that requirements.txt leaves out are hidden from a Python of their own;
 them for the other tests.
 """
 
+from __future__ import annotations
+
 import importlib.metadata
 import json
 import re

@@ -1,5 +1,7 @@
 """Apply and Guidance under every sampler, scheduler and sampler node of ComfyUI."""
 
+from __future__ import annotations
+
 import comfy.model_management
 import comfy.samplers
 import pytest
@@ -33,7 +35,7 @@ def guided(setting: Setting):
 
 
 def ksampler(run_node, model, sampler_name="euler", scheduler="normal", **more) -> torch.Tensor:
-    """Return the latents of core's KSampler node."""
+    """The latents of core's KSampler node."""
     given = {**KSAMPLER, "sampler_name": sampler_name, "scheduler": scheduler, **more}
     return run_node(core_node("KSampler"), model=model, **given)[0]["samples"]
 

@@ -1,5 +1,7 @@
 """The shipped basic prompt through the real server's queue: run, interrupt, free memory."""
 
+from __future__ import annotations
+
 import json
 import time
 from pathlib import Path

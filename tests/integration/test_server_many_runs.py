@@ -1,5 +1,7 @@
 """One server for many pictures: ReferenceNet runs are counted, and memory does not grow."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 import numpy as np
@@ -40,7 +42,7 @@ def prompt() -> Prompt:
 
 
 def runs(server: ComfyServer, prompt: Prompt) -> tuple[int, list[np.ndarray]]:
-    """Return how often ReferenceNet ran for a prompt, and its pictures."""
+    """How often ReferenceNet ran for a prompt, and its pictures."""
     before = server.log.count(RUN)
     found = pictures(server, server.queue(prompt), prompt)
     return server.log.count(RUN) - before, found
@@ -94,7 +96,7 @@ def test_memory_does_not_grow(counting, prompt):
 
 
 def variant(prompt: Prompt, index: int) -> Prompt:
-    """Return a prompt with the photo, strength and seed of a run."""
+    """A prompt with the photo, strength and seed of a run."""
     return changed(
         prompt,
         LoadImage={"image": PHOTOS[index // 8 % 2]},

@@ -4,6 +4,8 @@ The picture is 256 pixels wide, so that the smallest block has 4 x 4 positions. 
 about all ten blocks, and, where people are guided, about all three predictions of a step.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 
@@ -65,7 +67,7 @@ def predict(model: ModelPatcher, x: Tensor = X) -> Tensor:
 
 
 def masks_of(places: list[Place], count: int) -> dict[int, Tensor | None]:
-    """Return masks (1, SIDE, SIDE) of the first people."""
+    """Masks (1, SIDE, SIDE) of the first people."""
     masks: dict[int, Tensor | None] = {}
     for index, (top, left, bottom, right) in enumerate(places[:count]):
         mask = torch.zeros(1, SIDE, SIDE)
@@ -75,7 +77,7 @@ def masks_of(places: list[Place], count: int) -> dict[int, Tensor | None]:
 
 
 def share(mask: Tensor | None, positions: int) -> Tensor:
-    """Return how much of each of a block's positions a mask covers, (L,)."""
+    """How much of each of a block's positions a mask covers, (L,)."""
     assert mask is not None
     side = round(positions**0.5)
     return torch.nn.functional.adaptive_avg_pool2d(mask, side).flatten()

@@ -1,5 +1,7 @@
 """The positive prompt and its twin share the UNet's encoder wherever nothing else looks into it."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import replace
 

@@ -1,5 +1,7 @@
 """Golden networks: the authors' random weights, loaded through the pack's own loader node."""
 
+from __future__ import annotations
+
 import sys
 from collections import defaultdict
 from collections.abc import Callable

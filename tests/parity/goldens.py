@@ -4,6 +4,8 @@ The committed part lies in data/. More is read where FLASHFACE_GOLDENS names a f
 set, or where one lies beside the project.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import zlib
@@ -28,25 +30,25 @@ def _folder(group: str) -> Path:
 
 
 def cases(group: str) -> list[dict]:
-    """Return the cases of a group such as "A_tiny"; an empty list where only a part is present."""
+    """The cases of a group such as "A_tiny"; an empty list where only a part is present."""
     file = _folder(group) / f"{group}.json"
     return json.loads(file.read_text()) if file.is_file() else []
 
 
 @cache
 def tensors(group: str) -> dict[str, torch.Tensor]:
-    """Return a group's recorded tensors, named "<case id>/<output>"."""
+    """A group's recorded tensors, named "<case id>/<output>"."""
     return load_file(_folder(group) / f"{group}.safetensors")
 
 
 def normal(key: str, shape: list[int] | tuple[int, ...], seed: int) -> torch.Tensor:
-    """Return the golden data's random numbers for a key: standard normal, float32."""
+    """The golden data's random numbers for a key: standard normal, float32."""
     state = np.random.RandomState((zlib.crc32(key.encode()) ^ seed) & 0xFFFFFFFF)
     return torch.from_numpy(state.standard_normal(tuple(shape)).astype(np.float32))
 
 
 def build(recipe: dict) -> torch.Tensor:
-    """Return an input tensor from its recipe."""
+    """An input tensor from its recipe."""
     if recipe["gen"] == "normal":
         return normal(recipe["key"], recipe["shape"], recipe["seed"]) * float(
             np.float32(recipe["scale"])
@@ -58,7 +60,7 @@ def build(recipe: dict) -> torch.Tensor:
 
 
 def weight(name: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
-    """Return the golden data's weight of an official parameter name."""
+    """The golden data's weight of an official parameter name."""
     n = normal(name, shape, seed)
     if name.endswith(".bias"):
         return n * float(np.float32(0.05))
@@ -85,7 +87,7 @@ def write_checkpoint(file: Path, config: str) -> None:
 
 
 def relative_error(actual: torch.Tensor, expected: torch.Tensor) -> float:
-    """Return the largest difference, relative to the largest expected value."""
+    """The largest difference, relative to the largest expected value."""
     assert actual.shape == expected.shape, f"{list(actual.shape)} != {list(expected.shape)}"
     actual, expected = actual.double().cpu(), expected.double().cpu()
     return float((actual - expected).abs().max() / expected.abs().max())

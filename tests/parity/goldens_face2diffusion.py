@@ -6,6 +6,8 @@ with the full set, or where one lies beside the project. The part is made from t
     <host python> tests/parity/goldens_face2diffusion.py FULL_FOLDER
 """
 
+from __future__ import annotations
+
 import json
 import os
 import sys
@@ -42,25 +44,25 @@ def _folder() -> Path:
 
 
 def cases(group: str) -> list[dict]:
-    """Return the cases of a group such as "A_msid"."""
+    """The cases of a group such as "A_msid"."""
     return json.loads((_folder() / f"{group}.json").read_text())
 
 
 @cache
 def tensors(group: str) -> dict[str, torch.Tensor]:
-    """Return a group's recorded tensors, named "<case id>/<output>"."""
+    """A group's recorded tensors, named "<case id>/<output>"."""
     return load_file(_folder() / f"{group}.safetensors")
 
 
 def build(recipe: dict) -> torch.Tensor:
-    """Return an input tensor from its recipe."""
+    """An input tensor from its recipe."""
     if recipe["gen"] == "list":
         return torch.tensor(recipe["values"], dtype=torch.float32)
     return goldens.build(recipe)
 
 
 def picture(recipe: dict) -> Image.Image:
-    """Return an RGB picture from its recipe."""
+    """An RGB picture from its recipe."""
     height, width = recipe["height"], recipe["width"]
     y, x = np.mgrid[:height, :width]
     if recipe["gen"] == "synth":
@@ -81,7 +83,7 @@ def picture(recipe: dict) -> Image.Image:
 def weights(
     shapes: dict[str, tuple[int, ...]], seed: int, scale: dict[str, float] | None = None
 ) -> dict[str, torch.Tensor]:
-    """Return the golden data's weights for names and shapes."""
+    """The golden data's weights for names and shapes."""
     found = {name: _weight(name, shape, seed) for name, shape in shapes.items()}
     for part, factor in (scale or {}).items():
         for name in found:
@@ -101,7 +103,7 @@ def _weight(name: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
 
 
 def clip_weights(config: str, seed: int) -> dict[str, torch.Tensor]:
-    """Return the weights of the golden data's text encoder, by Hugging Face's names."""
+    """The weights of the golden data's text encoder, by Hugging Face's names."""
     width, layers, _, inner = CLIP_SIZES[config]
     top = "text_model"
     shapes: dict[str, tuple[int, ...]] = {

@@ -6,6 +6,8 @@ Geometry (group F) is kept as it lies there. What is chosen of the others covers
 least once: both configurations, batches, sizes, timesteps, masks and all cases with a note.
 """
 
+from __future__ import annotations
+
 import json
 import sys
 from collections.abc import Callable, Iterable
@@ -24,7 +26,7 @@ Chosen = Callable[[dict], bool]
 
 
 def numbered(numbers: Iterable[int]) -> Chosen:
-    """Return whether a case's number within its configuration is one of these."""
+    """Whether a case's number within its configuration is one of these."""
     return lambda case: int(case["id"].rsplit("-", 1)[1]) in numbers
 
 

@@ -4,6 +4,8 @@ Errors are absolute, as the golden data's bounds are. Cases marked QUIRK are bet
 released code takes any lone "f" for the person; here only the whole placeholder "f l" counts.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ SIGMAS_BOUND = 1e-4
 
 
 def params(group: str, quirks: bool | None = None) -> list:
-    """Return a group's cases; quirks: only those so marked, only the others, or all."""
+    """A group's cases; quirks: only those so marked, only the others, or all."""
     return [
         pytest.param(case, id=case["id"])
         for case in cases(group)
@@ -120,7 +122,7 @@ def test_words(case, golden_f2d, record):
 
 
 def encode(clip, case: dict) -> torch.Tensor:
-    """Return the first chunk of a case's prompt with its two words, (77, C)."""
+    """The first chunk of a case's prompt with its two words, (77, C)."""
     text = pack_module("flashface_core.face2diffusion.text")
     words = torch.cat([build(case["inputs"][name]) for name in ("first", "last")])
     return text.encode_text(clip, case["prompt"], [text.Person("f l", words)])[0][0][0, :77]

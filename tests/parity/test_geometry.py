@@ -4,6 +4,8 @@ Pixels are compared by hash. Another Pillow may resize or rotate a little differ
 recorded pixels decide, within a mean difference of half a grey level.
 """
 
+from __future__ import annotations
+
 import hashlib
 
 import numpy as np

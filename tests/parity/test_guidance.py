@@ -1,5 +1,7 @@
 """Groups D (one guided step), E (whole samplings) and G (schedules) of the authors' data."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import comfy.samplers

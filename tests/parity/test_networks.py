@@ -4,6 +4,8 @@ Cases marked QUIRK are left out: there the released code mixes up samples of a b
 timesteps differ. Here every sample keeps its own mask (see test_masks_stay_with_their_sample).
 """
 
+from __future__ import annotations
+
 import pytest
 import torch
 from goldens import build, cases, relative_error, tensors
@@ -14,7 +16,7 @@ BOUND = 1e-4
 
 
 def network_cases(*groups: str):
-    """Return the cases of groups as parameters, QUIRK ones left out."""
+    """The cases of groups as parameters, QUIRK ones left out."""
     return [
         pytest.param(group, case, id=case["id"])
         for group in groups
@@ -24,7 +26,7 @@ def network_cases(*groups: str):
 
 
 def inputs_of(case: dict) -> dict[str, torch.Tensor]:
-    """Return a case's inputs; `region` is its mask in pixels."""
+    """A case's inputs; `region` is its mask in pixels."""
     found = {name: build(recipe) for name, recipe in case["inputs"].items()}
     if "mask" in found:
         found["region"] = found["mask"].repeat_interleave(8, 1).repeat_interleave(8, 2)
@@ -32,7 +34,7 @@ def inputs_of(case: dict) -> dict[str, torch.Tensor]:
 
 
 def make_reference(latents, context, repeat_to=4):
-    """Return a FLASHFACE_REFERENCE of golden latents, as Encode Reference Faces makes it."""
+    """A FLASHFACE_REFERENCE of golden latents, as Encode Reference Faces makes it."""
     return pack_module("flashface_core.flashface.reference").make_reference(
         latents, context, repeat_to
     )

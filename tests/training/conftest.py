@@ -1,5 +1,7 @@
 """Training has libraries of its own; only the newest ComfyUI's environment has them."""
 
+from __future__ import annotations
+
 from importlib.util import find_spec
 
 LIBRARIES = ("numba", "scipy", "webdataset", "accelerate")

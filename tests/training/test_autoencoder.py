@@ -1,5 +1,7 @@
 """The autoencoder's file is TAESD's: ComfyUI computes with it what training computed."""
 
+from __future__ import annotations
+
 import comfy.sd
 import pytest
 import torch

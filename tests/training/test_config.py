@@ -1,5 +1,7 @@
 """Settings: every recipe loads, and a slip is an error that says what was meant."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest

@@ -1,5 +1,7 @@
 """What a step sees: whose photos, which references, the same whatever draws it."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
 

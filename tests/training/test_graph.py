@@ -1,5 +1,7 @@
 """The training graph: what is trained is what is run, whole, with the right gradients."""
 
+from __future__ import annotations
+
 import pytest
 import torch
 from sampling import cond, evaluate, guider

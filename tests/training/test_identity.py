@@ -1,5 +1,7 @@
 """A person is a seed: the same for the same seed, unlike others, within what is human."""
 
+from __future__ import annotations
+
 from collections import Counter
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Landmarks are where the order says, move with the skin, and agree with the pose."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from drawn_people import look, photo, shot

@@ -1,5 +1,7 @@
 """The loops: killed and resumed, on two processes, and able to learn who somebody is."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import multiprocessing

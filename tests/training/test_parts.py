@@ -1,5 +1,7 @@
 """Text, diffusion, latents, checkpoints and records: what the loops are made of."""
 
+from __future__ import annotations
+
 import json
 
 import comfy.model_sampling

@@ -1,5 +1,7 @@
 """The picture: what the masks cover, where the face is, and what the light does to it."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from drawn_people import look, photo, shot

@@ -1,5 +1,7 @@
 """Sets: the same bytes for the same seed, however many processes; resumable; readable by others."""
 
+from __future__ import annotations
+
 import io
 import json
 

@@ -1,5 +1,7 @@
 """Reference attention against the plain formula in float64."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator
 

@@ -1,5 +1,7 @@
 """Conversion is exact, whole or absent, and never replaces a file unasked."""
 
+from __future__ import annotations
+
 import contextlib
 import re
 import shutil
@@ -182,7 +184,7 @@ def test_the_command_says_what_is_wrong_in_one_line(source, tmp_path):
 
 
 def largest(folder: Path, source: Path) -> int:
-    """Return the size of the largest file beside the source, 0 where there is none."""
+    """The size of the largest file beside the source, 0 where there is none."""
     sizes = [0]
     for file in folder.iterdir():
         with contextlib.suppress(FileNotFoundError):  # renamed since it was listed

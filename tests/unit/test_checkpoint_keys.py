@@ -1,5 +1,7 @@
 """Every name of the released checkpoint is accounted for; what is expected is what is needed."""
 
+from __future__ import annotations
+
 import json
 import os
 from pathlib import Path

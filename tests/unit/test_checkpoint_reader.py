@@ -1,5 +1,7 @@
 """Official and compact files give the same tensors under our names."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest

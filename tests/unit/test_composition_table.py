@@ -1,5 +1,7 @@
 """README's section "What composes" says what the tests prove."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import composition_table

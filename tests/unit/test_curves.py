@@ -1,5 +1,7 @@
 """Curves from whatever a CURVE socket brings."""
 
+from __future__ import annotations
+
 import importlib.util
 import re
 
@@ -12,7 +14,7 @@ HAS_CURVES = importlib.util.find_spec("comfy_api.latest._input.curve_types") is 
 
 
 def forms(points: list, interpolation: str = "linear") -> list:
-    """Return a curve in every form that this ComfyUI can bring."""
+    """A curve in every form that this ComfyUI can bring."""
     found = [{"points": points, "interpolation": interpolation}]
     if HAS_CURVES:
         from comfy_api.input import CurveInput

@@ -1,5 +1,7 @@
 """The built-in detector on real photos and awkward pictures; which faces are chosen and why."""
 
+from __future__ import annotations
+
 import importlib.util
 import sys
 from dataclasses import replace

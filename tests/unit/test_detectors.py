@@ -1,5 +1,7 @@
 """insightface and YuNet through their real libraries, on small models with known answers."""
 
+from __future__ import annotations
+
 import logging
 import sys
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Alignment beyond the golden poses: turned, huge and far-away faces, and landmarks of no face."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 import torch

@@ -1,5 +1,7 @@
 """Face2Diffusion's two weight files, and saved identities: what is read, and what is refused."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

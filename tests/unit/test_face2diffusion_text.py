@@ -1,5 +1,7 @@
 """Where a person's two words go among the tokens, and that they never part."""
 
+from __future__ import annotations
+
 import logging
 
 import pytest

@@ -1,5 +1,7 @@
 """Detect & Crop Faces and Face Region as ComfyUI runs them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from pathlib import Path
 

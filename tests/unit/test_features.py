@@ -1,5 +1,7 @@
 """Kept features stay within their limit, the least recently used go first, copies start empty."""
 
+from __future__ import annotations
+
 import copy
 import pickle
 

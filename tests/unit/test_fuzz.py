@@ -4,6 +4,8 @@ A case is (reader, seed, number); a failure says which. FLASHFACE_FUZZ=20 runs t
 cases, FLASHFACE_FUZZ_SEED=7 others.
 """
 
+from __future__ import annotations
+
 import math
 import os
 import traceback

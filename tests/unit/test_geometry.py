@@ -1,5 +1,7 @@
 """Boxes, crops and IMAGE conversion keep their contracts, for any picture."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 import torch

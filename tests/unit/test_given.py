@@ -1,5 +1,7 @@
 """Every number of every node is finite, every picture is one; or a sentence names the input."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from typing import Any

@@ -1,5 +1,7 @@
 """Gradients of what FlashFace adds to a UNet, by finite differences in float64."""
 
+from __future__ import annotations
+
 import math
 from typing import Any
 

@@ -1,5 +1,7 @@
 """The guidance formulas against float64, schedules around their thresholds, and the presets."""
 
+from __future__ import annotations
+
 import pytest
 import torch
 from host_pack import pack_module

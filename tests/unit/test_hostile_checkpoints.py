@@ -1,5 +1,7 @@
 """Checkpoints that hold what weights are not: every one is refused in words, none is half read."""
 
+from __future__ import annotations
+
 import os
 import zipfile
 from collections.abc import Callable

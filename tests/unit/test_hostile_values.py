@@ -1,6 +1,8 @@
 """Values that no widget gives, but a link, a file or a script can: refused in words, and saved
 people are never what loading refuses."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
 import os

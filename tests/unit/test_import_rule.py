@@ -4,6 +4,8 @@ nodes/X calls flashface_core/X; a method knows files and faces, never another me
 files know no method and no comfy; training imports the core, and nothing imports training.
 """
 
+from __future__ import annotations
+
 import ast
 import subprocess
 import sys

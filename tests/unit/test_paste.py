@@ -1,5 +1,7 @@
 """Face crops go back where they came from, and nothing else changes."""
 
+from __future__ import annotations
+
 import pytest
 import torch
 

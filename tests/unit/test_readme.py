@@ -1,5 +1,7 @@
 """What README.md names is there: templates, nodes, files, links into the repository."""
 
+from __future__ import annotations
+
 import re
 
 from host_pack import ROOT

@@ -1,5 +1,7 @@
 """A reference: its weights, how it prints, what it refuses, and what a copy takes along."""
 
+from __future__ import annotations
+
 import copy
 import math
 import pickle

@@ -1,5 +1,7 @@
 """A saved reference comes back bit for bit; bad names and bad files are refused in plain words."""
 
+from __future__ import annotations
+
 import os
 import pickle
 from pathlib import Path

@@ -1,5 +1,7 @@
 """A release needs a tag, a version and a changelog that agree; broken workflows are noticed."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest

@@ -1,5 +1,7 @@
 """The drawing of a schedule, and the number of evaluations that it promises."""
 
+from __future__ import annotations
+
 import pytest
 import torch
 

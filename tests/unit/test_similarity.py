@@ -1,5 +1,7 @@
 """Similarity by a small ArcFace with known answers, through the real insightface."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import model_files

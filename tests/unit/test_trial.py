@@ -1,5 +1,7 @@
 """A model file that could end the process is opened in another one first, once; auto falls back."""
 
+from __future__ import annotations
+
 import logging
 import os
 import subprocess

@@ -4,6 +4,8 @@ OpenCV and onnxruntime parse .onnx files in C++, where a damaged one can end the
 runs this file by its path, in Python's isolated mode: nothing of the pack is imported here.
 """
 
+from __future__ import annotations
+
 import importlib
 import json
 import os

@@ -1,5 +1,7 @@
 """Converts an official checkpoint to a compact one: what is needed, once, in the wanted dtype."""
 
+from __future__ import annotations
+
 import os
 import shutil
 from collections.abc import Callable

@@ -10,6 +10,8 @@ that its code never runs. What is left is renamed to the usual Stable Diffusion 
     mask_conv.weight             the fifth input channel of the UNet's first convolution
 """
 
+from __future__ import annotations
+
 import re
 
 MASK_CONV = "mask_conv.weight"
@@ -46,7 +48,7 @@ _RENAMES = (
 
 
 def from_official(name: str) -> str | None:
-    """Return our name of an official entry, or None for one that is not needed.
+    """Our name of an official entry, or None for one that is not needed.
 
     >>> from_official("ori_middle.1.blocks.0.self_attn.self_attn_first.o.bias")
     'reference_attention.middle_block.1.to_out.0.bias'

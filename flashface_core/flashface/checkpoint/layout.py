@@ -5,6 +5,8 @@ the first three levels and in the middle. Reference attention sits in the middle
 decoder's nine transformers.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -29,7 +31,7 @@ class Sizes:
 
 
 def reference_blocks(sizes: Sizes) -> dict[str, int]:
-    """Return the SD names of the spatial transformers with reference attention and their channels.
+    """The SD names of the spatial transformers with reference attention and their channels.
 
     In the order in which the UNet runs them: middle block first, then decoder blocks 3 to 11.
     """
@@ -41,14 +43,14 @@ def reference_blocks(sizes: Sizes) -> dict[str, int]:
 
 
 def feature_size(sizes: Sizes) -> float:
-    """Return how many numbers the features of a face have, per pixel of its latent."""
+    """How many numbers the features of a face have, per pixel of its latent."""
     levels = [len(sizes.multipliers) - 1]  # the middle block's
     levels += [level for _, level in _decoder_levels(sizes) if level < LEVELS_WITH_ATTENTION]
     return sum(sizes.width * sizes.multipliers[level] / 4**level for level in levels)
 
 
 def expected_shapes(sizes: Sizes) -> dict[str, Shape]:
-    """Return every name (see `keys`) that a checkpoint of these sizes holds, with its shape."""
+    """Every name (see `keys`) that a checkpoint of these sizes holds, with its shape."""
     unet = dict(_unet(sizes))
     shapes = {f"unet.{name}": shape for name, shape in unet.items()}
     for name, shape in unet.items():

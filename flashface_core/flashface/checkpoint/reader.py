@@ -1,5 +1,7 @@
 """Reads a FlashFace checkpoint, official or compact, under the names of `keys`."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +54,7 @@ class Checkpoint:
             del loaded
 
     def dtype(self) -> torch.dtype:
-        """Return the dtype of the file's weights, as told by the first convolution."""
+        """The dtype of the file's weights, as told by the first convolution."""
         source = self.sources[FIRST_CONV]
         return self.file.load([source])[source].dtype
 

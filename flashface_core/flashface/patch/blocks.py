@@ -3,6 +3,8 @@
 torch.compile would freeze what it reads of transformer_options, so it is kept out of here.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import torch
@@ -41,7 +43,7 @@ OWN = (capture, add_region, add_reference_term)
 
 
 def beside(patches: dict[str, list]) -> dict[str, list]:
-    """Return the patches of a UNet call with ours among them.
+    """The patches of a UNet call with ours among them.
 
     First in their lists, where y is wanted as LayerNorm1 gave it, before HyperTile or ToMe reshape
     it; last behind the middle of a block. Where they are already, they stay.

@@ -9,6 +9,8 @@ cond_or_uncond [2, 1, 0], shown to others as [1, 0, 0]: every kind in one run, a
 Where that is not enough (others.Company), twins get a batch of their own.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import comfy.conds
@@ -35,20 +37,20 @@ def mark_positive(guider: Any) -> None:
 
 
 def part_of_call(evaluation: Evaluation, x: Tensor, options: dict[str, Any]) -> Part | None:
-    """Return which part of the evaluation's latent a call is about; None under core's windows."""
+    """Which part of the evaluation's latent a call is about; None under core's windows."""
     if options.get("context_window") is not None:
         return None
     return part_of(x, evaluation.x, options)
 
 
 def key_of_call(part: Part | None, options: dict[str, Any]) -> Any:
-    """Return what tells a call's part of the latent from others."""
+    """What tells a call's part of the latent from others."""
     window = options.get("context_window")
     return part if window is None else tuple(window.index_list)
 
 
 def positive_index(evaluation: Evaluation, conds: list, key: Any) -> int | None:
-    """Return where the positive prompt is in a call, None where there is nothing to keep of it.
+    """Where the positive prompt is in a call, None where there is nothing to keep of it.
 
     By its mark, never by position. Only the first call with it counts: patches such as PAG ask for
     it again, for purposes of their own. key: of the call's part of the latent.
@@ -134,7 +136,7 @@ def finish(evaluation: Evaluation, out: Tensor, x: Tensor, sigma: Tensor, model,
 
 
 def _fused(evaluation: Evaluation, sigma: Tensor, model, options) -> Predictions | None:
-    """Return y and r of the whole latent, None where not all of it was asked for."""
+    """y and r of the whole latent, None where not all of it was asked for."""
     predictions, x = evaluation.predictions, evaluation.x
     if not predictions:
         return None

@@ -14,6 +14,8 @@ is six rows (samples). Chunk 2 has the encoder of chunk 1, its source:
     spread    0   1   2   3   2   3          where in `keep` each row finds its encoder
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from typing import Any
 

@@ -1,5 +1,7 @@
 """One evaluation of the model: its references' keys and values, and what one UNet call needs."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +44,7 @@ class Evaluation:
     def tokens(
         self, active: Active, block: str, attention: ReferenceAttention, like: Tensor
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return an identity's keys, values and logit bias at a block, on the device of `like`."""
+        """An identity's keys, values and logit bias at a block, on the device of `like`."""
         identity = active.identity
         # Not by the identity: somebody may be there twice, under two weights.
         key = (id(identity.features), identity.log_weights, block, like.device, like.dtype)
@@ -58,7 +60,7 @@ class Evaluation:
         return self._projected[key]
 
     def samples_of(self, conditionings: int, total: int) -> Tensor | None:
-        """Return the indices of each conditioning's samples in a UNet call, (conditionings, n).
+        """The indices of each conditioning's samples in a UNet call, (conditionings, n).
 
         Core's batch holds the samples of one conditioning after those of another; wrappers that cut
         it into tiles stack such batches. None for a batch of another kind.
@@ -77,14 +79,14 @@ class Call:
     region: (B, 1, h, w) or None. masks: index of the Apply -> (B, 1, h, w).
     """
 
-    adapter: "Adapter"
+    adapter: Adapter
     evaluation: Evaluation | None
     rows: Tensor | None
     region: Tensor | None
     masks: dict[int, Tensor]
 
     def term(self, y: Tensor, options: dict[str, Any]) -> Tensor | None:
-        """Return what reference attention adds to x in the block of these options."""
+        """What reference attention adds to x in the block of these options."""
         block = block_name(options["block"])
         attention = self.adapter.attention(block)
         if attention is None:
@@ -97,7 +99,7 @@ class Call:
         return attention(y, references, self.rows, options)
 
     def region_term(self, h: Tensor) -> Tensor | None:
-        """Return what the region adds after the first convolution, (B, width, h, w)."""
+        """What the region adds after the first convolution, (B, width, h, w)."""
         if self.region is None or self.region.shape[-2:] != h.shape[-2:]:
             return None
         return self.adapter.mask_conv(self.region.to(h.dtype))

@@ -1,5 +1,7 @@
 """Applies a reference to a MODEL: checks that they fit, and installs the patches once."""
 
+from __future__ import annotations
+
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -20,9 +22,9 @@ log = logging.getLogger(__name__)
 
 
 def apply_reference(
-    model: "ModelPatcher", flashface: FlashFaceModel, applied: AppliedReference
-) -> "ModelPatcher":
-    """Return a clone of `model` with a reference applied, beside those applied before.
+    model: ModelPatcher, flashface: FlashFaceModel, applied: AppliedReference
+) -> ModelPatcher:
+    """A clone of `model` with a reference applied, beside those applied before.
 
     Raises ValueError where model, FlashFace model, reference and masks do not fit each other.
     """
@@ -54,15 +56,15 @@ def apply_reference(
     return clone
 
 
-def set_guidance(model: "ModelPatcher", guidance: Guidance) -> "ModelPatcher":
-    """Return a clone of `model` with this guidance, in place of one that was set before."""
+def set_guidance(model: ModelPatcher, guidance: Guidance) -> ModelPatcher:
+    """A clone of `model` with this guidance, in place of one that was set before."""
     clone = model.clone()
     _install_wrappers(clone)
     set_state(clone, replace(state_of(model.model_options), guidance=guidance))
     return clone
 
 
-def _install_wrappers(model: "ModelPatcher") -> None:
+def _install_wrappers(model: ModelPatcher) -> None:
     """Install what both nodes need, once."""
     if KEY in model.wrappers.get(WrappersMP.OUTER_SAMPLE, {}):
         return
@@ -76,14 +78,14 @@ def _install_wrappers(model: "ModelPatcher") -> None:
         model.add_wrapper_with_key(kind, KEY, wrapper)
 
 
-def _install_adapter(model: "ModelPatcher", flashface: FlashFaceModel) -> None:
+def _install_adapter(model: ModelPatcher, flashface: FlashFaceModel) -> None:
     model.set_additional_models(ADAPTER, [_adapter_beside(model, flashface)])
     factor = model.model.model_config.memory_usage_factor * wrappers.MEMORY_FACTOR
     model.add_object_patch("memory_usage_factor", factor)
 
 
-def _adapter_beside(model: "ModelPatcher", flashface: FlashFaceModel) -> "ModelPatcher":
-    """Return the adapter, a copy of its own where the user has put the model on another device."""
+def _adapter_beside(model: ModelPatcher, flashface: FlashFaceModel) -> ModelPatcher:
+    """The adapter, a copy of its own where the user has put the model on another device."""
     adapter = flashface.adapter
     can_move = hasattr(adapter, "deepclone_multigpu")  # newer than the oldest supported ComfyUI
     if adapter.load_device == model.load_device or not can_move:
@@ -91,7 +93,7 @@ def _adapter_beside(model: "ModelPatcher", flashface: FlashFaceModel) -> "ModelP
     return adapter.deepclone_multigpu(new_load_device=model.load_device)
 
 
-def _check_model(model: "ModelPatcher", flashface: FlashFaceModel) -> None:
+def _check_model(model: ModelPatcher, flashface: FlashFaceModel) -> None:
     config: dict[str, Any] = getattr(model.model.model_config, "unet_config", {})
     sizes = flashface.sizes
     given = (config.get("model_channels"), config.get("context_dim"), config.get("channel_mult"))
@@ -121,7 +123,7 @@ def _check_reference(flashface: FlashFaceModel, applied: AppliedReference) -> No
 
 
 def _as_mask(name: str, mask: Tensor | None) -> Tensor | None:
-    """Return a MASK, in whichever shape other nodes give it, as (B, H, W) or (H, W) in 0 to 1."""
+    """A MASK, in whichever shape other nodes give it, as (B, H, W) or (H, W) in 0 to 1."""
     if mask is None:
         return None
     shape = list(mask.shape)

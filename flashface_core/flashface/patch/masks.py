@@ -6,6 +6,8 @@ picture-like tensor of a call into tiles leave it alone. The latent travels alon
 be found in it, and their part of the masks with them.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any
 
 import comfy.conds
@@ -29,12 +31,12 @@ class Placed:
     def __init__(self, names: tuple[int, ...], channels: Tensor):
         self._names, self._channels = names, channels
 
-    def to(self, *args: Any, **kwargs: Any) -> "Placed":
-        """Return them on another device, as core asks for on several GPUs."""
+    def to(self, *args: Any, **kwargs: Any) -> Placed:
+        """Them on another device, as core asks for on several GPUs."""
         return Placed(self._names, self._channels.to(*args, **kwargs))
 
     def for_samples(self, x: Tensor) -> dict[int, Tensor] | None:
-        """Return the masks (B, 1, h, w) of the samples x of a UNet call, by name.
+        """The masks (B, 1, h, w) of the samples x of a UNet call, by name.
 
         None where x is neither the latent nor tiles cut from it, one after another.
         """
@@ -69,14 +71,14 @@ class CONDPlaced(comfy.conds.CONDNoiseShape):
         super().__init__(cond)
         self.names = names
 
-    def _copy_with(self, cond: Tensor) -> "CONDPlaced":
+    def _copy_with(self, cond: Tensor) -> CONDPlaced:
         return CONDPlaced(cond, self.names)
 
     def can_concat(self, other: Any) -> bool:
         return self.names == other.names and super().can_concat(other)
 
     def concat(self, others: list) -> Placed:
-        """Return what a call of the UNet gets, in the order of its batch."""
+        """What a call of the UNet gets, in the order of its batch."""
         return Placed(self.names, super().concat(others))
 
 
@@ -100,7 +102,7 @@ class Masks:
         return whole is not None and (size[0] < whole[0] or size[1] < whole[1])
 
     def scaled(self, mask: Tensor, size: tuple[int, int], mode: str, like: Tensor) -> Tensor:
-        """Return a mask (B, H, W) at a latent's size, (B, 1, h, w), on the device of `like`.
+        """A mask (B, H, W) at a latent's size, (B, 1, h, w), on the device of `like`.
 
         mode: of interpolation; "nearest" takes every 8th pixel of a mask of the picture's size.
         """
@@ -112,9 +114,9 @@ class Masks:
 
 
 def with_masks(
-    conds: list, evaluation: "Evaluation", x: Tensor, part: Part | None, window: Any
+    conds: list, evaluation: Evaluation, x: Tensor, part: Part | None, window: Any
 ) -> list:
-    """Return all conditionings with region and attention masks as an entry of their own.
+    """All conditionings with region and attention masks as an entry of their own.
 
     part: that x is of the evaluation's latent. window: core's context window of x, or None.
     """
@@ -126,7 +128,7 @@ def with_masks(
     return [entries if entries is None else with_entry(entries, extra) for entries in conds]
 
 
-def taken_out(evaluation: "Evaluation | None", given: dict[str, Any], x: Tensor):
+def taken_out(evaluation: Evaluation | None, given: dict[str, Any], x: Tensor):
     """Take region, or None, and masks by Apply out of the arguments of a UNet call."""
     placed: Placed | None = given.pop(PLACED, None)
     found = {} if placed is None else placed.for_samples(x)
@@ -138,12 +140,12 @@ def taken_out(evaluation: "Evaluation | None", given: dict[str, Any], x: Tensor)
 
 
 def with_entry(entries: list[dict], extra: dict[str, Any]) -> list[dict]:
-    """Return entries of conditioning with more of what reaches the UNet as an argument."""
+    """Entries of conditioning with more of what reaches the UNet as an argument."""
     return [{**entry, "model_conds": {**entry["model_conds"], **extra}} for entry in entries]
 
 
 def _channels(
-    evaluation: "Evaluation", x: Tensor, part: Part | None, window: Any
+    evaluation: Evaluation, x: Tensor, part: Part | None, window: Any
 ) -> dict[int, Tensor]:
     """Masks by name, each (B, 1, h, w) of the samples of x."""
     state: State = evaluation.run.state
@@ -164,7 +166,7 @@ def _channels(
 
 
 def _placed(
-    evaluation: "Evaluation", mask: Tensor, mode: str, x: Tensor, part: Part | None, window: Any
+    evaluation: Evaluation, mask: Tensor, mode: str, x: Tensor, part: Part | None, window: Any
 ) -> Tensor | None:
     """A mask for the samples of x; None where nobody knows what x shows of the picture."""
     run, whole = evaluation.run, evaluation.x

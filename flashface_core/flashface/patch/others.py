@@ -3,6 +3,8 @@
 Nothing here knows a node or a pack by name: what counts is the entry of ComfyUI that it uses.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from enum import Enum
 from typing import Any
@@ -25,7 +27,7 @@ class Company(Enum):
 
 
 def company_of_twin(options: dict[str, Any], positive: list[dict]) -> Company:
-    """Return the company in which patches of others do to the twin what they do to the positive.
+    """The company in which patches of others do to the twin what they do to the positive.
 
     options: the call's transformer options. positive: the entries of the positive prompt.
     """

@@ -4,6 +4,8 @@ Nobody tells, unless it is core or AnimateDiff-Evolved. But a part holds the ver
 whole, so that it can be found in there.
 """
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -17,7 +19,7 @@ class Part(NamedTuple):
     left: int
 
     def of(self, whole: Tensor, size: tuple[int, int]) -> Tensor:
-        """Return this part of a tensor (B, C, h, w), a view where all frames are in it."""
+        """This part of a tensor (B, C, h, w), a view where all frames are in it."""
         frames = whole
         if self.frames != tuple(range(whole.shape[0])):
             frames = whole[list(self.frames)]
@@ -25,7 +27,7 @@ class Part(NamedTuple):
 
 
 def part_of(x: Tensor, whole: Tensor, options: dict[str, Any]) -> Part | None:
-    """Return which part of a latent (B, C, h, w) another one is, None where it is none.
+    """Which part of a latent (B, C, h, w) another one is, None where it is none.
 
     options: the call's transformer options.
     """

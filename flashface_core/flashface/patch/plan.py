@@ -1,5 +1,7 @@
 """Who is active at which sigma, how strongly, and whether the positive prompt runs twice."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -55,7 +57,7 @@ class Planner:
         self._launch = self._sigma(self._schedule.launch_percent) if self._schedule else math.inf
 
     def plan(self, sigma: float) -> Plan:
-        """Return what an evaluation at this sigma computes."""
+        """What an evaluation at this sigma computes."""
         if sigma not in self._timesteps:
             self.look_up([sigma])
         timestep, percent = self._timesteps[sigma], self.percent(sigma)
@@ -80,7 +82,7 @@ class Planner:
         return _reached(sigma, self._launch)
 
     def percent(self, sigma: float) -> float:
-        """Return the sampling percent, from 0 to 1, of a sigma that has been looked up."""
+        """The sampling percent, from 0 to 1, of a sigma that has been looked up."""
         return 1 - self._timesteps[sigma] / LAST_TIMESTEP
 
     def look_up(self, sigmas: list[float]) -> None:

@@ -3,6 +3,8 @@
 Without them the pass looked as if the sampler ran twice: its bar went from 1 to the end, and again.
 """
 
+from __future__ import annotations
+
 import logging
 import sys
 from typing import Any

@@ -1,5 +1,7 @@
 """One sampling: its plans, its masks, and the features of everybody at every timestep."""
 
+from __future__ import annotations
+
 import logging
 import math
 from collections.abc import Iterable
@@ -32,8 +34,8 @@ class Predictions(NamedTuple):
     r: Tensor | None
     x: Tensor
 
-    def moved_to(self, x: Tensor) -> "Predictions":
-        """Return them for another latent, as LazyCache moves what it keeps."""
+    def moved_to(self, x: Tensor) -> Predictions:
+        """These for another latent, as LazyCache moves what it keeps."""
         step = x - self.x
         return Predictions(self.y + step, None if self.r is None else self.r + step, x)
 
@@ -44,7 +46,7 @@ class Run:
     last: of the latest evaluation, for those in which a caching patch never asks the model.
     """
 
-    def __init__(self, state: State, patcher: "ModelPatcher", latent_shape: Iterable[int] | None):
+    def __init__(self, state: State, patcher: ModelPatcher, latent_shape: Iterable[int] | None):
         self.state = state
         self.masks = Masks(None if latent_shape is None else tuple(latent_shape))
         self.last: Predictions | None = None
@@ -55,11 +57,11 @@ class Run:
         self._warned: set[str] = set()
 
     def plan(self, sigma: float) -> Plan:
-        """Return what an evaluation at this sigma computes."""
+        """What an evaluation at this sigma computes."""
         return self._planner.plan(sigma)
 
     def twin_of(self, uuid: UUID) -> UUID:
-        """Return the id of a conditioning's twin, one for the whole run: caches rely on it."""
+        """The id of a conditioning's twin, one for the whole run: caches rely on it."""
         return self._twins.setdefault(uuid, uuid4())
 
     def is_twin(self, uuid: UUID) -> bool:
@@ -67,7 +69,7 @@ class Run:
         return uuid in self._twins.values()
 
     def copy_of(self, uuid: UUID) -> UUID:
-        """Return the id of a copy of a conditioning that keeps the twin company."""
+        """The id of a copy of a conditioning that keeps the twin company."""
         return self._copies.setdefault(uuid, uuid4())
 
     def prepare(self, sigmas: Tensor) -> None:
@@ -98,7 +100,7 @@ class Run:
         progress.close()
 
     def features(self, identity: Identity, timestep: int) -> Features:
-        """Return an identity's features at a timestep, on the offload device."""
+        """An identity's features at a timestep, on the offload device."""
         kept = self._kept(identity, timestep)
         if kept is None:
             self._take_hooks_off()
@@ -177,7 +179,7 @@ class Run:
             current.apply_hooks(None)
 
     @property
-    def _referencenet(self) -> "ModelPatcher":
+    def _referencenet(self) -> ModelPatcher:
         assert self.state.model is not None
         return self.state.model.referencenet
 

@@ -20,6 +20,8 @@ All names under which this room leaves something with ComfyUI, by how long it li
     CAPTURED      extra_options            attn1_patch             one block, popped by its end
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -84,10 +86,10 @@ class State:
 
 
 def state_of(model_options: dict[str, Any]) -> State:
-    """Return the State in a model's options, an empty one where there is none."""
+    """The State in a model's options, an empty one where there is none."""
     return model_options.get("transformer_options", {}).get(KEY) or State()
 
 
-def set_state(patcher: "ModelPatcher", state: State) -> None:
+def set_state(patcher: ModelPatcher, state: State) -> None:
     """Put a State on a model that the caller has cloned."""
     patcher.model_options["transformer_options"][KEY] = state

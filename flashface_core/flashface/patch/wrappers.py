@@ -6,6 +6,8 @@ masks along as conditioning and runs the twin; APPLY_MODEL takes out what came a
 patches what they need. Nothing of the last two is on the MODEL: packs walk over what is there.
 """
 
+from __future__ import annotations
+
 import math
 from typing import Any
 
