@@ -1,7 +1,7 @@
 """Write README.md's section "What composes" from the marks on the tests: run it without arguments.
 
-The tests mark themselves with `composes("LoRA", note="...")`, see tests/composes.py. Their source
-is read, not run.
+The tests mark themselves with `composes("LoRA", note="...")`, see tests/helpers/composes.py. Their
+source is read, not run.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@
 import { app } from "../../scripts/app.js";
 import { createBoxCanvas } from "./box_canvas.js";
 import {
-  after, hidePreview, inputNode, say, setValue, shownBy, sizeOf, valueOf, watch,
+  after, hidePreview, inputNode, muted, say, setValue, shownBy, sizeOf, valueOf, watch,
 } from "./nodes.js";
 
 const REGION = "FlashFaceRegion";
@@ -34,8 +34,11 @@ function cornersLinked(node) {
   return (node.inputs ?? []).some((input) => CORNERS.includes(input.widget?.name) && input.link != null);
 }
 
+// The node whose picture `image` is; null where there is none, or where it does not run.
+const imageOf = (node) => (muted(node, "image") ? null : inputNode(node, "image"));
+
 function backdropOf(node) {
-  const linked = inputNode(node, "image") ?? inputNode(editorOf(node) ?? node, "background");
+  const linked = imageOf(node) ?? inputNode(editorOf(node) ?? node, "background");
   return shownBy(linked, (node.faceBackdrop ??= {}));
 }
 
@@ -47,8 +50,8 @@ function resultOf(node) {
 // The picture whose pixels a run takes boxes for: that of `image`, else as large as the region.
 // Null where this is not known here.
 function pixelsOf(node) {
-  if (inputNode(node, "image")) {
-    const picture = shownBy(inputNode(node, "image"), (node.faceBackdrop ??= {}));
+  if (imageOf(node)) {
+    const picture = shownBy(imageOf(node), (node.faceBackdrop ??= {}));
     return picture && [picture.naturalWidth, picture.naturalHeight];
   }
   return inputNode(node, "width") || inputNode(node, "height") ? null : sizeOf(node);
@@ -67,12 +70,16 @@ function editorBoxes(editor, [width, height]) {
 function setEditorBoxes(editor, boxes, [width, height]) {
   const old = valueOf(editor, "editor_state") ?? [];
   const empty = { type: "obj", text: "", desc: "", palette: [] };
+  // One box fewer: what is said of those behind it moves up with them.
+  const shown = editorBoxes(editor, [width, height]);
+  const differs = (box, index) => box.join() !== boxes[index]?.join();
+  const gone = boxes.length < old.length ? shown.findIndex(differs) : old.length;
   const made = boxes.map(([x1, y1, x2, y2], index) => ({
     x: Math.round(x1 * width),
     y: Math.round(y1 * height),
     width: Math.round((x2 - x1) * width),
     height: Math.round((y2 - y1) * height),
-    metadata: old[index]?.metadata ?? empty,
+    metadata: old[index + (index >= gone ? 1 : 0)]?.metadata ?? empty,
   }));
   setValue(editor, "editor_state", made);
 }
@@ -160,7 +167,8 @@ function addCanvas(node) {
     after(node, name, () => setTimeout(update));
   }
   node.redrawFaceBoxes = redraw;
-  watch(node, (there) => [backdropOf(there)?.src, resultOf(there)?.src].join(), update);
+  const seen = (there) => [backdropOf(there)?.src, resultOf(there)?.src, Boolean(imageOf(there))];
+  watch(node, (there) => seen(there).join(), update);
   hidePreview(node);
 }
 

@@ -19,14 +19,25 @@ export function inputNode(node, name) {
   return slot >= 0 && node.isInputConnected(slot) ? node.getInputNode(slot) : null;
 }
 
-const NEVER = [2, 4]; // muted, bypassed: modes of nodes that do not run
+const BYPASSED = 4;
+const NEVER = [2, BYPASSED]; // muted, bypassed: modes of nodes that do not run
 
 export const active = (node) => Boolean(node) && !NEVER.includes(node.mode);
 
-// Whether what is linked to an input does not run.
+// The node that is linked to an input and runs, or null.
+export function feeding(node, name) {
+  const source = inputNode(node, name);
+  return active(source) ? source : null;
+}
+
+// Whether what is linked to an input does not run. A bypassed node hands on its first input of the
+// output's type, so that what comes from there still counts.
 export function muted(node, name) {
   const source = inputNode(node, name);
-  return Boolean(source) && !active(source);
+  if (!source || active(source)) return false;
+  const { type } = node.inputs[node.findInputSlot(name)];
+  const passed = source.mode === BYPASSED && source.inputs?.find((input) => input.type === type);
+  return !passed || passed.link == null || muted(source, passed.name);
 }
 
 // Outputs are kept by number; in a subgraph, by that of the subgraph too.

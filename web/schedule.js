@@ -3,7 +3,7 @@
 // The presets' numbers come from the node's definition. Only the node's own widgets are written, and
 // a run takes a preset's numbers from the core, so workflows saved with others give what they gave.
 import { app } from "../../scripts/app.js";
-import { after, hidePreview, inputNode, say, setValue, shownBy, valueOf, watch, widgetOf } from "./nodes.js";
+import { after, feeding, hidePreview, inputNode, say, setValue, shownBy, valueOf, watch, widgetOf } from "./nodes.js";
 import { curveOf, evaluations, guidanceAt, strengthAt } from "./schedule_numbers.js";
 
 const SCHEDULE = "FlashFaceSchedule";
@@ -34,17 +34,19 @@ function fill(node) {
 function toCustom(node) {
   const preset = presetOf(node);
   if (!preset || node.fillsPreset) return;
-  if (NUMBERS.some((name) => differs(node, preset, name))) setValue(node, "preset", CUSTOM);
+  // A Primitive writes its number here at every run; a preset has always ruled over it.
+  const own = NUMBERS.filter((name) => node.inputs?.[node.findInputSlot(name)]?.link == null);
+  if (own.some((name) => differs(node, preset, name))) setValue(node, "preset", CUSTOM);
 }
 
 // The schedule as far as it is known here; null where a number or a curve comes from a run.
 function scheduleOf(node) {
   const numbers = Object.fromEntries(NUMBERS.map((name) => [name, valueOf(node, name)]));
   const schedule = presetOf(node) ?? numbers;
-  if (schedule === numbers && NUMBERS.some((name) => inputNode(node, name))) return null;
+  if (schedule === numbers && NUMBERS.some((name) => feeding(node, name))) return null;
   const curves = {};
   for (const [key, name] of Object.entries(CURVES)) {
-    const editor = inputNode(node, name);
+    const editor = feeding(node, name);
     if (!editor) continue;
     const curve = editor.comfyClass === "CurveEditor" && valueOf(editor, "curve");
     if (!curve?.points?.length) return null;
@@ -159,7 +161,8 @@ function line(pen, points, color, width) {
 // All that the drawing depends on, to notice that it has changed.
 function state(node) {
   const curves = Object.values(CURVES).map((name) => valueOf(inputNode(node, name), "curve"));
-  const linked = [...Object.values(CURVES), ...NUMBERS].map((name) => inputNode(node, name)?.id);
+  const sources = [...Object.values(CURVES), ...NUMBERS].map((name) => inputNode(node, name));
+  const linked = sources.map((source) => [source?.id, source?.mode]);
   const numbers = ["preset", ...NUMBERS].map((name) => valueOf(node, name));
   return JSON.stringify([numbers, curves, linked, shownBy(node, (node.scheduleResult ??= {}))?.src]);
 }

@@ -13,13 +13,19 @@ import re
 import sys
 from pathlib import Path
 
-from .environment import remove, say
+from .environment import lock, remove, say
 
 NOTES = "used_by.json"
 
 
 def note_use(cache: Path, pack: Path, kind: str, name: str) -> None:
     """Note that the checkout `pack`, run by this Python, uses the set-up `name` of a kind."""
+    # Under a lock of its own: set-ups of different kinds hold different ones.
+    with lock(cache / "used_by.lock"):
+        _note(cache, pack, kind, name)
+
+
+def _note(cache: Path, pack: Path, kind: str, name: str) -> None:
     notes = _read(cache)
     mine = notes.setdefault(_user(pack), {})
     if mine.get(kind) == name:
