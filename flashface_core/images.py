@@ -25,6 +25,15 @@ def image_to_pil(image: torch.Tensor) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels))
 
 
+def distinct(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor without the repeats of an expanded view: the same numbers, each only once."""
+    if tensor.layout == torch.strided:
+        for dim, step in enumerate(tensor.stride()):
+            if step == 0 and tensor.shape[dim] > 1:
+                tensor = tensor.narrow(dim, 0, 1)
+    return tensor
+
+
 def to_rgb(images: torch.Tensor) -> torch.Tensor:
     """The pictures (..., 1, 3 or 4 channels) with three: grey is repeated, alpha is dropped."""
     grey = images.shape[-1] == 1

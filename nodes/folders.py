@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 import folder_paths
 
@@ -43,7 +44,11 @@ def listed(name: str) -> list[str]:
 def _can_be_written(path: str) -> bool:
     while not os.path.isdir(path) and path != os.path.dirname(path):
         path = os.path.dirname(path)  # it is made when the first file is saved
-    return os.access(path, os.W_OK)
+    try:
+        tempfile.TemporaryFile(dir=path).close()  # os.access knows no shares, nor Windows' rights
+    except OSError:
+        return False
+    return True
 
 
 def face_models() -> ModelFolders:

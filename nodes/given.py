@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from comfy_api.latest import io
 
 from ..flashface_core.errors import shown
+from ..flashface_core.images import distinct
 
 LARGEST = 1e6  # no number of any node is larger by far
 Check = Callable[[io.Input, Any], None]
@@ -28,18 +30,24 @@ def checked(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
     """
     run = node.execute.__func__  # type: ignore[attr-defined]
     assert not inspect.iscoroutinefunction(run)
-    inputs = functools.cache(lambda: [i for i in node.define_schema().inputs if type(i) in CHECKS])
+    schema = functools.cache(node.define_schema)
 
     @functools.wraps(run)
     def execute(cls: type, *args: Any, **given: Any) -> Any:
-        for one in inputs():
+        for one in schema().inputs:
             value = given.get(one.id)
-            if value is not None:
+            if getattr(one, "optional", False) and schema().is_input_list and _nothing(value):
+                given.pop(one.id, None)  # a list node gets the None of a switch as [None]
+            elif value is not None and type(one) in CHECKS:
                 _check(one, value)
         return run(cls, *args, **given)
 
     node.execute = classmethod(execute)  # type: ignore[method-assign,assignment]
     return node
+
+
+def _nothing(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(v is None for v in value)
 
 
 def _check(one: io.Input, value: Any) -> None:
@@ -51,7 +59,12 @@ def _check(one: io.Input, value: Any) -> None:
 
 def _check_number(one: Any, value: Any) -> None:
     try:
-        possible = abs(float(value)) <= LARGEST  # NaN is not
+        # a link is not held to the widget's limits: a size of 0 gives an IMAGE without pixels
+        number = operator.index(value) if isinstance(one, io.Int.Input) else float(value)
+        possible = abs(number) <= LARGEST  # NaN is not
+        if isinstance(one, io.Int.Input):
+            low, high = (number if end is None else end for end in (one.min, one.max))
+            possible = possible and low <= number <= high
     except (TypeError, ValueError, OverflowError, RuntimeError):
         possible = False
     if not possible:
@@ -97,6 +110,7 @@ def _ends(one: io.Input, value: Any, kind: str) -> torch.Tensor | None:
         raise ValueError(f"{one.id} should be a {kind}, got {shown(value)}. Connect one.")
     if not value.numel() or value.is_complex():
         return None
+    value = distinct(value)  # torch.aminmax would copy a view, such as a mask a frame, in full
     wide = value.float() if value.dtype.itemsize == 1 else value
     return torch.stack(torch.aminmax(wide)).float()
 
@@ -104,7 +118,7 @@ def _ends(one: io.Input, value: Any, kind: str) -> torch.Tensor | None:
 def _where(value: torch.Tensor) -> str:
     if value.ndim < 3 or len(value) < 2:
         return ""
-    bad = [i for i, part in enumerate(value, 1) if not torch.isfinite(part).all()]
+    bad = [i for i, part in enumerate(distinct(value), 1) if not torch.isfinite(part).all()]
     return f" in picture {bad[0]} of {len(value)}"
 
 

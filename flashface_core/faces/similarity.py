@@ -183,9 +183,11 @@ def compare(
 ) -> Comparison:
     """Every face of `pictures` against the largest face of each reference crop and target photo.
 
-    Of several targets the most similar counts. Raises SimilarityError when no reference, or no
-    target, shows a face that can be compared, or the detector finds no landmarks.
+    Of several targets the most similar counts. Raises SimilarityError when there is no picture, no
+    reference, or no target with a face that can be compared, or the detector finds no landmarks.
     """
+    if not pictures:
+        raise SimilarityError("The image input is empty. Connect at least one picture.")
     known = _largest(references, "reference face", detector, recognizer)
     held_out = _largest(targets, "target image", detector, recognizer) if targets else []
     scores = []

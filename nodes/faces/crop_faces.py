@@ -139,7 +139,7 @@ class FlashFaceCropFaces(Previewing, io.ComfyNode):
     def execute(cls, image, detector=None, bboxes=None, like=None, **wanted) -> io.NodeOutput:
         choice = Choice(**{name: values[0] for name, values in wanted.items()})
         counts = [batch.shape[0] for batch in image]
-        boxes = boxes_per_batch(bboxes, counts) if bboxes else None
+        boxes = boxes_per_batch(bboxes, counts) if bboxes is not None else None
         finder = detector[0] if detector else None
         if finder is None and (like or boxes is None):
             finder = photos.best_detector()

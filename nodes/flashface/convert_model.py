@@ -62,9 +62,11 @@ class FlashFaceConvertModel(io.ComfyNode):
         source = Path(folder_paths.get_full_path_or_raise(folders.MODELS, model_name))
         folder = Path(folders.for_saving(folders.MODELS))
         target = folder / f"{checked_name(name)}.safetensors"
-        if target.exists():
+        # in any folder: Load FlashFace Model takes the first file of a name
+        taken = [p for p in folders.listed(folders.MODELS) if (Path(p) / target.name).exists()]
+        if taken:
             raise ValueError(
-                f"{target.name} exists already in {folder}, and nothing is overwritten. Give "
+                f"{target.name} exists already in {taken[0]}, and nothing is overwritten. Give "
                 "another name, or use that file in Load FlashFace Model."
             )
         folder.mkdir(parents=True, exist_ok=True)

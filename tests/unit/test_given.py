@@ -90,3 +90,27 @@ def test_linked_numbers_of_other_kinds_are_taken(pack, run_node):
     corners = {"x1": torch.tensor(0.25), "y1": np.float32(0.25), "x2": True, "y2": 1}
     (mask,) = run_node(pack["FlashFaceRegion"], **given, **corners)
     assert mask[0, 20:60, 20:60].min() == 1
+
+
+@pytest.mark.parametrize("value", [0, -8, 4096, 224.0])
+def test_linked_whole_numbers_keep_the_widgets_limits(value, pack, refusal):
+    words = refusal(pack["FlashFaceCropFaces"], "size", [value])
+    assert "size should be a number from 64 to 2048, got " in words
+
+
+def test_a_list_of_nothing_on_an_optional_input_is_no_input(pack, run_node):
+    picture = torch.zeros(1, 64, 64, 3)
+    given = {"image": [picture], "if_no_face": ["use whole image"], "like": [None], "size": [64]}
+    faces, *_ = run_node(pack["FlashFaceCropFaces"], **given)
+    assert faces[0].shape == (64, 64, 3) or faces[0].shape == (1, 64, 64, 3)
+
+
+def test_a_number_a_frame_is_looked_at_without_copies():
+    from memory_meter import MemoryMeter
+
+    from flashface_core.images import distinct
+
+    mask = torch.rand(400, 1, 1).expand(400, 1024, 1024)
+    with MemoryMeter() as memory:
+        assert distinct(mask).aminmax().max == mask[:, 0, 0].max()
+    assert memory.peak < 1e5

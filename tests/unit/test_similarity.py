@@ -143,6 +143,11 @@ def test_unsure_faces_are_not_compared(recognizer: Recognizer) -> None:
         compare([face(1)], [face(1)], At(score=0.4), recognizer)
 
 
+def test_no_picture_at_all_is_an_error(recognizer: Recognizer) -> None:
+    with pytest.raises(SimilarityError, match="The image input is empty"):
+        compare([], [], At(0), recognizer)
+
+
 def test_a_target_without_face_is_an_error(recognizer: Recognizer) -> None:
     class Sees(At):
         def detect(self, image) -> list[Face]:

@@ -100,12 +100,13 @@ def test_models_of_insightface_are_tried_too(tmp_path: Path, starts: list) -> No
 
 
 ENDINGS = {
-    "import os; os.abort()": "it ends the process that opens it (",
-    "import os; os._exit(7)": "it ends the process that opens it (exit code 7)",
-    "import time; time.sleep(60)": "opening it takes more than 1 seconds",
-    "print('no answer')": "it ends the process that opens it (exit code 0)",
+    "READY; import os; os.abort()": "it ends the process that opens it (",
+    "READY; import os; os._exit(7)": "it ends the process that opens it (exit code 7)",
+    "READY; import time; time.sleep(60)": "opening it takes more than 1 seconds",
+    "READY; print('no answer')": "it ends the process that opens it (exit code 0)",
     """print('{"fault": "it bites"}')""": "it bites",
 }
+READY = f"print({trial.OPENING!r}, flush=True)"
 
 
 @pytest.mark.parametrize("program", ENDINGS)
@@ -115,7 +116,7 @@ def test_what_happens_in_there_is_that_files_error(
 ) -> None:
     model_files.yunet(tmp_path / YUNET)
     model_files.scrfd(tmp_path / "insightface/models/buffalo_l/det_10g.onnx")
-    (tmp_path / "other.py").write_text(program)
+    (tmp_path / "other.py").write_text(program.replace("READY", READY))
     monkeypatch.setattr(trial, "SCRIPT", tmp_path / "other.py")
     monkeypatch.setattr(trial, "SECONDS", 1 if "sleep" in program else 120)
     for _ in range(2):
@@ -124,6 +125,31 @@ def test_what_happens_in_there_is_that_files_error(
         assert ENDINGS[program] in str(caught.value) and str(tmp_path) not in str(caught.value)
     assert len(starts) == 1, "it is not tried again in every execution"
     assert not cache.exists(), "another process may have more luck"
+
+
+@pytest.mark.parametrize("program", ["import os; os._exit(1)", "print(5)"])
+def test_a_python_that_does_not_start_there_says_nothing_of_the_file(
+    program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog
+) -> None:
+    model_files.yunet(tmp_path / YUNET)
+    (tmp_path / "other.py").write_text(program)
+    monkeypatch.setattr(trial, "SCRIPT", tmp_path / "other.py")
+    monkeypatch.setattr(sys, "path", [*sys.path, tmp_path])  # Python passes over what is no str
+    assert load_detector("yunet", Settings(folders(tmp_path))).name == "yunet"
+    assert "was not tried before it is opened: Python does not start there" in caplog.text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_process_that_the_system_killed_may_try_again(
+    tmp_path: Path, starts: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model_files.yunet(tmp_path / YUNET)
+    (tmp_path / "other.py").write_text(f"{READY}; import os; os.kill(os.getpid(), 9)")
+    monkeypatch.setattr(trial, "SCRIPT", tmp_path / "other.py")
+    for _ in range(2):
+        with pytest.raises(DetectorUnavailable, match="the machine may lack memory"):
+            load_detector("yunet", Settings(folders(tmp_path)))
+    assert len(starts) == 2
 
 
 def test_the_script_needs_nothing_of_the_pack_and_of_the_folder(tmp_path: Path) -> None:

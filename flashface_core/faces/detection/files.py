@@ -103,5 +103,5 @@ def _onnx_files(root: Path) -> Iterator[Path]:
         for name in sorted(names):
             path = Path(folder) / name
             # A link to what is not there, such as a cache that was emptied, is no model.
-            if name.lower().endswith(".onnx") and not name.startswith(".") and path.is_file():
+            if name.lower().endswith(".onnx") and not name.startswith(".") and os.path.isfile(path):
                 yield path

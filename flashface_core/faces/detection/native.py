@@ -96,6 +96,7 @@ def _try_onnx(path: str, size: int) -> None:
         session.run(None, given)
 
 
+OPENING = "opening"  # said when all is ready: what ends the process from here on is the file
 TRIALS = {"yunet": ("cv2", _try_yunet), "onnx": ("onnxruntime", _try_onnx)}
 
 
@@ -140,6 +141,8 @@ def _main() -> dict[str, str]:
         importlib.import_module(library)
     except Exception as error:
         return {"untried": f"{type(error).__name__}: {error}"[:200]}
+    sys.stdout.write("\n" + OPENING + "\n")
+    sys.stdout.flush()
     _limit_memory(request["memory"])
     try:
         use(request["path"], request["size"])

@@ -19,8 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import file_name, one_line, reason
+from .native import OPENING
 
 log = logging.getLogger(__name__)
+
+KILLED = "SIGKILL"
 
 SCRIPT = Path(__file__).with_name("native.py")
 VERSION = "1"  # of what a trial proves
@@ -51,6 +54,8 @@ def try_file(path: Path, kind: str, size: int, library: str) -> None:
         fault = None if key in _kept() else _try(path, kind, size, status.st_size)
         if fault == "":
             _keep(key)
+        if fault and KILLED in fault:  # perhaps the system took its memory: not so the next time
+            raise TrialError(f"{fault}; the machine may lack memory: close programs, try again")
         _known[key] = fault or ""
     if _known[key]:
         raise TrialError(_known[key])
@@ -63,7 +68,8 @@ def _try(path: Path, kind: str, size: int, length: int) -> str | None:
         log.debug("No Python to try %s with.", file_name(path))
         return None
     request = {
-        "sys_path": sys.path,
+        # Python itself passes over entries that are no str, such as the Paths of other packs
+        "sys_path": [entry for entry in sys.path if isinstance(entry, str)],
         "kind": kind,
         "path": str(path),
         "size": size,
@@ -81,25 +87,36 @@ def _try(path: Path, kind: str, size: int, length: int) -> str | None:
             timeout=limit,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
-    except subprocess.TimeoutExpired:
+    except subprocess.TimeoutExpired as error:
+        if OPENING not in _lines(error.stdout):
+            return _untried(path, f"Python was not ready there within {limit} seconds")
         return f"opening it takes more than {limit} seconds"
     except OSError as error:
-        log.warning("%s was not tried before it is opened: %s", file_name(path), reason(error))
-        return None
+        return _untried(path, reason(error))
     return _verdict(path, done)
 
 
 def _verdict(path: Path, done: subprocess.CompletedProcess[bytes]) -> str | None:
+    lines = _lines(done.stdout)
     try:
-        answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+        answer: Any = json.loads(lines[-1])
     except (ValueError, IndexError):
-        return f"it ends the process that opens it ({_ending(done.returncode)})"
-    if "untried" in answer:
-        log.warning(
-            "%s was not tried before it is opened: %s", file_name(path), one_line(answer["untried"])
-        )
-        return None
-    return str(answer.get("fault", ""))
+        answer = None
+    if isinstance(answer, dict) and "untried" in answer:
+        return _untried(path, one_line(answer["untried"]))
+    if isinstance(answer, dict):
+        return str(answer.get("fault", ""))
+    if OPENING not in lines:  # such as a Python that finds its library by PYTHONHOME alone
+        return _untried(path, f"Python does not start there ({_ending(done.returncode)})")
+    return f"it ends the process that opens it ({_ending(done.returncode)})"
+
+
+def _lines(output: bytes | None) -> list[str]:
+    return (output or b"").decode("utf-8", "replace").strip().splitlines()
+
+
+def _untried(path: Path, why: str) -> None:
+    log.warning("%s was not tried before it is opened: %s", file_name(path), why)
 
 
 def _ending(code: int) -> str:

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from ...errors import reason
 from ...files.weights import CheckpointError, cast_weight
 from .reader import FORMAT_KEY, FORMAT_VERSION, open_checkpoint
 
@@ -42,7 +44,7 @@ def convert(
         partial.touch()
         mode = partial.stat().st_mode
         tensors = _cast_all(checkpoint, dtype, numbers, progress)
-        save_file(tensors, partial, metadata={"format": "pt", FORMAT_KEY: FORMAT_VERSION})
+        _write(tensors, partial, target)
         partial.chmod(mode)  # safetensors 0.8 leaves a file that only its owner can read
         with open(partial, "rb+") as file:
             os.fsync(file.fileno())
@@ -51,6 +53,16 @@ def convert(
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _write(tensors: dict[str, torch.Tensor], partial: Path, target: Path) -> None:
+    try:
+        save_file(tensors, partial, metadata={"format": "pt", FORMAT_KEY: FORMAT_VERSION})
+    except (SafetensorError, OSError) as error:  # the disk may have filled since the start
+        raise CheckpointError(
+            f"{target.name} could not be written in {target.parent}: {reason(error, partial)}. "
+            "Check that the folder can be written and its disk has room."
+        ) from error
 
 
 def _cast_all(

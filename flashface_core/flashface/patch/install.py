@@ -10,6 +10,7 @@ import torch
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
+from ...images import distinct
 from ..guidance import Guidance
 from ..model import GROUP_NORM_EPS, FlashFaceModel
 from . import encoder, wrappers
@@ -35,7 +36,7 @@ def apply_reference(
         region=_as_mask("face_region", applied.region),
         attention_mask=_as_mask("attention_mask", applied.attention_mask),
     )
-    if applied.attention_mask is not None and not applied.attention_mask.any():
+    if applied.attention_mask is not None and not distinct(applied.attention_mask).any():
         log.warning(
             "Apply FlashFace: attention_mask is 0 everywhere, so this reference counts nowhere. "
             "(Load Image gives such a MASK for a photo without transparency.) Connect another "
@@ -137,7 +138,7 @@ def _as_mask(name: str, mask: Tensor | None) -> Tensor | None:
             "Connect the MASK output of Face Region, Load Image or another mask node."
         )
     mask = mask.to(torch.float32)
-    low, high = (float(value) for value in mask.aminmax())
+    low, high = (float(value) for value in distinct(mask).aminmax())
     if low < 0 or high > 1:
         log.warning(
             "Apply FlashFace: %s has values from %g to %g; a MASK has 0 to 1. What is outside "
