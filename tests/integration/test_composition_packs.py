@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from comfy.controlnet import ControlBase
 from comfy.ldm.modules.attention import BasicTransformerBlock
 from comfy.ldm.modules.diffusionmodules.openaimodel import ResBlock
 from comfy.model_patcher import ModelPatcher
 from composes import composes
 from composition import (
     LATE,
+    NEGATIVE,
     NOISE,
     PROMPT,
     Points,
@@ -119,6 +121,24 @@ def test_all_kinds_stand_in_runs(setting: Setting):
         guider = cfg_guider(setting.guided(patch), positive=positive)
         noise_predictions(guider, points(setting, [LATE]))
         assert seen and all(shown == kinds for shown in seen)
+
+
+def test_controlnets_know_the_twin_as_the_positive(setting: Setting):
+    """Core asks them before the UNet is called; some weigh what they give by the prompt's kind."""
+    seen: list[list[int]] = []
+
+    class Recording(ControlBase):
+        def get_control(self, x_noisy, t, cond, batched_number, transformer_options):
+            seen.append(list(transformer_options["cond_or_uncond"]))
+
+    control = Recording()
+    prompts = [
+        [[tokens, {**more, "control": control}] for tokens, more in cond(text)]
+        for text in (PROMPT, NEGATIVE)
+    ]
+    guider = cfg_guider(setting.guided(unchanged), positive=prompts[0], negative=prompts[1])
+    noise_predictions(guider, points(setting, [LATE]))
+    assert seen == [[1, 0, 0]]
 
 
 STRIPES = (torch.arange(128) // 21 == torch.arange(6)[:, None]).float()[:, None].expand(6, 128, 128)
@@ -280,6 +300,40 @@ def test_tiles_that_cannot_be_found(setting: Setting, caplog):
             found.append(noise_predictions(guider, points(setting, [LATE])))
     assert difference(*found) < BOUND
     assert "face region and attention masks are left out" in caplog.text
+
+
+def test_tiles_of_a_flat_latent_have_no_place(setting: Setting, caplog):
+    masked = replace(setting, options={"attention_mask": SQUARE})
+    flat = points(setting, [LATE], torch.zeros_like(NOISE))
+    with caplog.at_level(logging.WARNING):
+        model = masked.guided(slices_conditioning(), "fA")
+        noise_predictions(cfg_guider(model), replace_latents(flat))
+    assert "face region and attention masks are left out" in caplog.text
+
+
+def replace_latents(at: Points) -> Points:
+    """The same points with latents of zeros, as where a sampler adds no noise to an empty one."""
+    return Points(at.sigmas, [torch.zeros_like(latent) for latent in at.latents])
+
+
+def test_pictures_with_timesteps_of_their_own(setting: Setting):
+    def patch(model: ModelPatcher, watched: bool) -> ModelPatcher:
+        def wrapper(apply_model, given):
+            own = given["timestep"] * torch.tensor([1.0, 0.5]).repeat(len(given["timestep"]) // 2)
+            return apply_model(given["input"], own, **given["c"])
+
+        clone = model.clone()
+        clone.set_model_unet_function_wrapper(wrapper)
+        if watched:  # somebody looks into the encoder, so that no picture shares it
+            clone.set_model_input_block_patch(lambda h, options: h)
+        return clone
+
+    at = points(setting, [LATE], torch.cat([NOISE, NOISE.flip(-1)]))
+    found, alone = (
+        noise_predictions(cfg_guider(setting.guided(lambda m, w=w: patch(m, w))), at)[0]
+        for w in (False, True)
+    )
+    assert difference(found, alone) < BOUND
 
 
 @composes("Samplers that enlarge the latent between steps (SamplerLCMUpscale)")

@@ -114,13 +114,45 @@ def hide_twin(options: dict[str, Any]) -> None:
         options["cond_or_uncond"] = [shown[index] for index in options["cond_or_uncond"]]
 
 
+class _ShownControl:
+    """A ControlNet that is shown the batch without the twin; core asks it before the UNet."""
+
+    def __init__(self, control: Any):
+        self._control = control
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_control":  # while a copy is made there is none yet
+            raise AttributeError(name)
+        return getattr(self._control, name)
+
+    def get_control(self, x, t, cond, batched_number, options):
+        hide_twin(options)
+        return self._control.get_control(x, t, cond, batched_number, options)
+
+    def get_instance_for_device(self, device) -> _ShownControl:
+        return _ShownControl(self._control.get_instance_for_device(device))
+
+
+def shown_to_controls(conds: list) -> list:
+    """All conditionings with ControlNets that know the twin as the positive."""
+    made: dict[int, _ShownControl] = {}  # core batches conditioning of one and the same object
+
+    def shown(entry: dict) -> dict:
+        control = entry.get("control")
+        if control is None:
+            return entry
+        return {**entry, "control": made.setdefault(id(control), _ShownControl(control))}
+
+    return [entries and [shown(entry) for entry in entries] for entries in conds]
+
+
 def finish(evaluation: Evaluation, out: Tensor, x: Tensor, sigma: Tensor, model, options) -> Tensor:
     """Add c (r - y) to a guider's denoised result, then rescale it as a noise prediction."""
     run, guidance = evaluation.run, evaluation.run.state.guidance
     if guidance is None:
         return out
     found = _fused(evaluation, sigma, model, options)
-    if found is None and run.last is not None:
+    if found is None and run.last is not None and run.last.x.shape == x.shape:
         found = run.last.moved_to(x)
     if found is None:
         run.warn_once(

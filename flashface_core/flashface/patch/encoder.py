@@ -77,17 +77,30 @@ def diffusion_model(
     # A compiled UNet is traced with all samples alike: what is shared differs from step to step.
     if not torch.compiler.is_compiling() and y is None and not kwargs:
         shared = _shared(executor.class_obj, x, control, options)
+    if shared is not None and _own_timesteps(timesteps, options):
+        shared = None
     if shared is None:
         return executor(x, timesteps, context, y, control, options, **kwargs)
     options = _with_patches(options, shared)
-    # Core's timesteps are one sigma's; a single one fits both numbers of samples.
+    # A single timestep fits both numbers of samples.
     return executor(x[shared.keep], timesteps[:1], context[shared.keep], y, control, options)
+
+
+def _own_timesteps(timesteps: Tensor, options: dict) -> bool:
+    """Whether a function wrapper gave the pictures timesteps of their own; core never does.
+
+    Asked only where there is one: the host would wait for the device in every call of the UNet.
+    """
+    evaluation = options[CALL].evaluation
+    return evaluation.wrapped and not bool((timesteps == timesteps[:1]).all())
 
 
 def _shared(unet: Any, x: Tensor, control: dict | None, options: dict) -> SharedEncoder | None:
     call: Call | None = options.get(CALL)
     if call is None or call.evaluation is None or not call.evaluation.plan.twin:
         return None
+    if call.rows is None or not call.rows.numel():
+        return None  # twins alone, or none at all
     if others.look_into_encoder(blocks.OWN, diffusion_model, control, options):
         return None
     if call.evaluation.run.replaces_parts() or others.replace_encoder(unet):

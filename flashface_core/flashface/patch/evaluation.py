@@ -22,13 +22,14 @@ class Evaluation:
 
     x: the noisy latent, (B, C, h, w). Projected tokens are kept, so that a block's are made once a
     step. predictions: what tells a call's part of x -> y and r. samples: of each conditioning in
-    the present call of the UNet.
+    the present call of the UNet. wrapped: whether a function wrapper stands before that call.
     """
 
     def __init__(self, run: Run, sigma: float, x: Tensor):
         self.run, self.x = run, x
         self.plan = run.plan(sigma)
         self.samples = 1
+        self.wrapped = False
         # Before the UNet runs: a sampler's sigma between the scheduled ones runs ReferenceNet here,
         # and features are copied while the device, which was waited for, has nothing else to do.
         self.features = {

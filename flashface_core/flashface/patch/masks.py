@@ -54,12 +54,17 @@ class Placed:
         samples, (height, width) = latents.shape[0], x.shape[-2:]
         if x.shape[0] % samples:
             return None
+        if x.dtype == torch.float64:  # some samplers'; the latent came along in single precision
+            x = x.float()
+        latents = latents.to(x.dtype)
         found = []
         for tile in x.split(samples):
-            place = corner_of(tile[0], latents[:1].to(x.dtype))
+            place = corner_of(tile[0], latents[:1])
             if place is None:
                 return None
             _, top, left = place
+            if not torch.equal(tile, latents[..., top : top + height, left : left + width]):
+                return None  # tiles in another order, such as prompt by prompt
             found.append(self._channels[..., top : top + height, left : left + width])
         return found
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -54,14 +55,24 @@ def part_of(x: Tensor, whole: Tensor, options: dict[str, Any]) -> Part | None:
 
 
 def corner_of(part: Tensor, whole: Tensor) -> tuple[int, int, int] | None:
-    """Return (frame, row, column) where a tile (C, h, w) was in (B, C, H, W), None if nowhere."""
+    """(frame, row, column) where a tile (C, h, w) was in (B, C, H, W), the first frame's.
+
+    None where it was nowhere, or may have been in several places, as where a latent is flat.
+    """
     height, width = part.shape[-2:]
     rows, columns = whole.shape[-2] - height + 1, whole.shape[-1] - width + 1
     if min(rows, columns) < 1 or part.shape[0] != whole.shape[1]:
         return None
-    first = (whole[..., :rows, :columns] == part[:, :1, :1]).all(dim=1)
-    for frame, top, left in first.nonzero().tolist():
+    may = torch.ones(whole.shape[0], rows, columns, dtype=torch.bool, device=whole.device)
+    for i, j in ((0, 0), (height - 1, width - 1), (height // 2, width // 2)):
+        may &= (whole[..., i : i + rows, j : j + columns] == part[:, i, j, None, None]).all(dim=1)
+    found = None
+    for frame, top, left in may.nonzero().tolist():
+        if found is not None and (top, left) == found[1:]:
+            continue
         crop = whole[frame, :, top : top + height, left : left + width]
-        if bool((crop == part).all()):
-            return frame, top, left
-    return None
+        if torch.equal(crop, part):
+            if found is not None:
+                return None
+            found = frame, top, left
+    return found

@@ -66,7 +66,7 @@ class Run:
 
     def is_twin(self, uuid: UUID) -> bool:
         """Whether a conditioning is a twin made by this run."""
-        return uuid in self._twins.values()
+        return uuid in tuple(self._twins.values())  # other GPUs' threads may add some
 
     def copy_of(self, uuid: UUID) -> UUID:
         """The id of a copy of a conditioning that keeps the twin company."""

@@ -18,7 +18,7 @@ from ..checkpoint.layout import feature_size
 from . import blocks, branches, masks
 from .evaluation import Call, Evaluation
 from .run import Predictions, Run
-from .state import ADAPTER, APART, CALL, EVALUATION, INNERMOST, KEY, RUN, State, state_of
+from .state import ADAPTER, APART, CALL, EVALUATION, INNERMOST, KEY, RUN, SHOWN, State, state_of
 
 MEMORY_FACTOR = 1.25
 """Captured y, its projections, and keys and values with references beside those of a plain UNet."""
@@ -115,8 +115,12 @@ def calc_cond_batch(executor, model, conds, x_in, timestep, model_options):
 
 def count_samples(executor, model, conds, x_in, timestep, model_options):
     """Note how many samples each conditioning has in the calls of the UNet that follow."""
-    evaluation: Evaluation = model_options["transformer_options"][EVALUATION]
+    options = model_options["transformer_options"]
+    evaluation: Evaluation = options[EVALUATION]
     evaluation.samples = x_in.shape[0]
+    evaluation.wrapped = "model_function_wrapper" in model_options
+    if SHOWN in options:
+        conds = branches.shown_to_controls(conds)
     return executor(model, conds, x_in, timestep, model_options)
 
 
@@ -150,11 +154,13 @@ def _rows_with_references(
     """Indices of the samples that see the references, None for all."""
     if evaluation is None or not evaluation.plan.twin:
         return None
+    if not uuids:  # a batch that somebody put together by hand: no twin is in it
+        return torch.empty(0, dtype=torch.long, device=x.device)
     chunks = [evaluation.run.is_twin(uuid) for uuid in uuids]
     if all(chunks):
         return None
     samples = evaluation.samples_of(len(chunks), x.shape[0])
-    if samples is None:
+    if samples is None or not _beside_their_positives(evaluation, uuids, samples, x):
         raise ValueError(
             f"FlashFace Guidance cannot tell the prompts apart: another node runs the UNet on "
             f"{x.shape[0]} pictures at once, where {len(chunks)} prompts of {evaluation.samples} "
@@ -162,3 +168,17 @@ def _rows_with_references(
         )
     rows = samples[[index for index, twin in enumerate(chunks) if twin]].flatten()
     return rows.to(x.device, non_blocking=True)
+
+
+def _beside_their_positives(
+    evaluation: Evaluation, uuids: Any, samples: torch.Tensor, x: torch.Tensor
+) -> bool:
+    """Whether twins show what their positives do; tiles may be in another order than ours."""
+    if x.shape[0] == len(uuids) * evaluation.samples:
+        return True
+    twins = {uuid: index for index, uuid in enumerate(uuids) if evaluation.run.is_twin(uuid)}
+    return all(
+        torch.equal(x[samples[index]], x[samples[twins[twin]]])
+        for index, uuid in enumerate(uuids)
+        if uuid not in twins and (twin := evaluation.run.twin_of(uuid)) in twins
+    )
