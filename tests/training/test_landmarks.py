@@ -21,7 +21,7 @@ def test_mirror_pairs_mirror_the_template():
     assert np.array_equal(np.array(MIRROR)[list(MIRROR)], np.arange(COUNT))
 
 
-def test_the_order_is_that_of_the_specification():
+def test_the_order_is_the_documented_one():
     x, y, z = neutral_head(look(4)).T
     assert (np.diff(x[:17]) > 0).all()  # jaw, picture's left to right
     assert (np.diff(x[17:27]) > 0).all()  # brows
