@@ -8,14 +8,18 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+CHOICES = {"network.init": ("copy", "zero"), "precision": ("fp32", "bf16")}
+FROM_ZERO = ("seed", "keep_every", "warmup", "steps", "half_blocks")
+
 
 class ConfigError(ValueError):
-    """A setting that does not exist or has the wrong type; the text says which and what does."""
+    """A setting that does not exist or has a wrong value; the text says which and what is right."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ class Config:
 def load_config(path: Path, changes: Sequence[str] = ()) -> Config:
     """The settings of a recipe with KEY=VALUE changes, such as `base.steps=100`.
 
-    Raises ConfigError for unknown names, with the nearest known one, and for wrong types.
+    Raises ConfigError for unknown names, with the nearest known one, and for wrong values.
     """
     table = _read_toml(path)
     for change in changes:
@@ -123,6 +127,8 @@ def load_config(path: Path, changes: Sequence[str] = ()) -> Config:
         *groups, name = key.split(".")
         for group in groups:
             place = place.setdefault(group, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"{change!r}: {group} is a setting, and none lies below it.")
         place[name] = _value(text)
     return _fill(Config, table, "")
 
@@ -139,12 +145,12 @@ def _read_toml(path: Path) -> dict[str, Any]:
         import tomli as tomllib  # type: ignore[no-redef]
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"The recipe {path} cannot be read: {error}.") from error
 
 
 def _value(text: str) -> Any:
-    """A value as in TOML; what is none is a word."""
+    """A value as in JSON; what is none is a word."""
     try:
         return json.loads(text)
     except ValueError:
@@ -180,10 +186,28 @@ def _checked(name: str, value: Any, default: Any) -> Any:
         value = tuple(value) if isinstance(value, list) else (value,)
         kind = type(default[0]) if default else str
         right = all(type(entry) is kind for entry in value)
-    elif type(default) is float and type(value) is int:
-        value, right = float(value), True
+    elif type(default) is float:
+        right = type(value) in (int, float)
     else:
         right = type(value) is type(default)
     if not right:
         raise ConfigError(f"{name} is of the kind of {default!r}, got {value!r}.")
+    if type(default) is float:
+        value = _finite(name, value)
+    if name in CHOICES and value not in CHOICES[name]:
+        raise ConfigError(f"{name} is one of {', '.join(CHOICES[name])}, got {value!r}.")
+    least = 0 if name.rpartition(".")[2] in FROM_ZERO else 1
+    for number in value if isinstance(value, tuple) else (value,):
+        if type(number) is int and number < least:
+            raise ConfigError(f"{name} is {least} or more, got {number}.")
     return value
+
+
+def _finite(name: str, value: float) -> float:
+    try:
+        number = float(value)
+    except OverflowError:  # an integer that no float holds
+        number = math.inf
+    if not math.isfinite(number):
+        raise ConfigError(f"{name} is a finite number, got {value}.")
+    return number

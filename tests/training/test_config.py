@@ -37,6 +37,16 @@ def test_changes_win_over_the_recipe():
         ("base=7", "base is a group of settings"),
         ("base.steps", "no KEY=VALUE"),
         ("data.train=[1]", "data.train"),
+        ("run.name=try", "'run.name=try': run is a setting, and none lies below it"),
+        ("base.steps.of=7", "steps is a setting"),
+        ("network.init=half", "network.init is one of copy, zero, got 'half'"),
+        ("precision=fp16", "precision is one of fp32, bf16, got 'fp16'"),
+        ("base.lr=NaN", "base.lr is a finite number, got nan"),
+        ("base.lr=-Infinity", "base.lr is a finite number, got -inf"),
+        ("base.lr=1" + "0" * 400, "base.lr is a finite number"),
+        ("log_every=0", "log_every is 1 or more, got 0"),
+        ("network.multipliers=[1, 0]", "network.multipliers is 1 or more"),
+        ("seed=-1", "seed is 0 or more"),
     ],
 )
 def test_what_is_unknown_or_of_another_kind_is_an_error(change, said):
@@ -46,9 +56,9 @@ def test_what_is_unknown_or_of_another_kind_is_an_error(change, said):
 
 def test_a_recipe_that_cannot_be_read_is_an_error(tmp_path):
     path = tmp_path / "broken.toml"
-    for content in ("run = ", None):
+    for content in (b"run = ", 'run = "caf\u00e9"'.encode("latin-1"), None):
         path.unlink(missing_ok=True)
         if content is not None:
-            path.write_text(content)
+            path.write_bytes(content)
         with pytest.raises(ConfigError, match=r"broken\.toml cannot be read"):
             load_config(path)
