@@ -68,9 +68,10 @@ def run_stage(name: str, idea: str, stage: Callable[[Config], object]) -> int:
         "changes", nargs="*", metavar="KEY=VALUE", help="such as run=try autoencoder.steps=500"
     )
     arguments = parser.parse_args()
+    no_set_up = set_up("environment").SetupError
     try:
         stage(load_config(arguments.config, arguments.changes))
-    except (ConfigError, FileNotFoundError, ValueError) as error:
+    except (ConfigError, FileNotFoundError, ValueError, no_set_up) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
     return 0

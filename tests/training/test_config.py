@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tiny_training import SMOKE
 
+from training import host, places
 from training.config import ConfigError, load_config
 
 RECIPES = sorted(Path(SMOKE).parent.glob("*.toml"))
@@ -62,3 +63,12 @@ def test_a_recipe_that_cannot_be_read_is_an_error(tmp_path):
             path.write_bytes(content)
         with pytest.raises(ConfigError, match=r"broken\.toml cannot be read"):
             load_config(path)
+
+
+def test_a_set_up_that_fails_is_a_sentence(monkeypatch, capsys):
+    def stage(_config):
+        raise places.set_up("environment").SetupError("No ComfyUI: set COMFYUI_PATH.")
+
+    monkeypatch.setattr("sys.argv", ["training", str(SMOKE)])
+    assert host.run_stage("base", "", stage) == 1
+    assert capsys.readouterr().err == "error: No ComfyUI: set COMFYUI_PATH.\n"
