@@ -36,12 +36,14 @@ def open_run(folder: Path, config: Config) -> None:
 
 
 def forget_after(folder: Path, step: int) -> None:
-    """Remove metrics of steps that a killed run did, but did not save."""
+    """Remove metrics of steps that a killed run did, but did not save, and lines cut off by it."""
     path = folder / METRICS
     if path.exists():
-        lines = path.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        kept = [line for line in lines if (found := _step_of(line)) is not None and found <= step]
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        partial.replace(path)
 
 
 def note(folder: Path, step: int, **values: Any) -> None:
@@ -60,6 +62,13 @@ def save_grid(path: Path, rows: Iterable[Iterable[np.ndarray]], zoom: int = 1) -
     image = Image.fromarray(whole.repeat(zoom, 0).repeat(zoom, 1))
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path)
+
+
+def _step_of(line: str) -> int | None:
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _bytes(picture: np.ndarray) -> np.ndarray:

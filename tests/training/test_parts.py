@@ -143,7 +143,10 @@ def test_metrics_of_steps_that_were_lost_are_forgotten(tmp_path):
     record.open_run(tmp_path, tiny_config())
     for step in (1, 2, 3):
         record.note(tmp_path, step, loss=step / 3)
+    with open(tmp_path / record.METRICS, "ab") as file:
+        file.write(b'{"step": 4, "ti')  # where a kill or a full disk cut it off
     record.forget_after(tmp_path, 2)
+    assert not list(tmp_path.glob("*.partial"))
     lines = [json.loads(line) for line in (tmp_path / record.METRICS).read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2]
     record.open_run(tmp_path, tiny_config("seed=3"))
