@@ -75,7 +75,7 @@ def load_latents(folders: Sequence[Path], training: bool = True) -> Latents:
     """The latents of some sets.
 
     Raises FileNotFoundError where there are none, and ValueError where people who are held out
-    would be trained on.
+    would be trained on or photos have other numbers of captions.
     """
     from safetensors.torch import load_file
 
@@ -84,6 +84,12 @@ def load_latents(folders: Sequence[Path], training: bool = True) -> Latents:
         names = ", ".join(map(str, folders)) or "an empty list of sets"
         raise FileNotFoundError(f"No latents in {names}: run python -m training.latents first.")
     parts = [load_file(file) for file in files]
+    for file, part in zip(files, parts, strict=True):
+        if (count := part["tokens"].shape[1]) != (first := parts[0]["tokens"].shape[1]):
+            raise ValueError(
+                f"{file} has {count} captions a photo and {files[0]} has {first}: all photos need "
+                "the same number of them."
+            )
     latents = Latents(**{name: torch.cat([part[name] for part in parts]) for name in parts[0]})
     if training and bool((latents.people >= HELD_OUT_FROM).any()):
         raise ValueError(
@@ -94,7 +100,10 @@ def load_latents(folders: Sequence[Path], training: bool = True) -> Latents:
 
 
 class Sampler:
-    """Draws batches; `none` are the tokens of the empty prompt, (77,)."""
+    """Draws batches; `none` are the tokens of the empty prompt, (77,).
+
+    Raises ValueError where a batch is not whole groups, or nobody has photos for a group.
+    """
 
     def __init__(self, latents: Latents, own: Stage, seed: int, none: np.ndarray) -> None:
         self.latents, self.own, self.seed, self.none = latents, own, seed, none
@@ -102,6 +111,16 @@ class Sampler:
         self.tokens = latents.tokens.numpy()
         enough = {p: i for p, i in latents.photos_of().items() if len(i) > own.share}
         self.people, self.photos = list(enough), enough
+        if own.batch % own.share:
+            raise ValueError(
+                f"A batch of {own.batch} is not whole groups of {own.share} targets that share "
+                "references: make `batch` a multiple of `share`."
+            )
+        if not enough:
+            raise ValueError(
+                f"Nobody in the sets has more than {own.share} photos, and a group takes "
+                f"{own.share} of a person and another one to see: add photos, or lower `share`."
+            )
 
     def draw(self, step: int, with_references: bool) -> Batch:
         """The whole batch of a step."""
@@ -154,7 +173,16 @@ class Sampler:
 
 
 def part_of(batch: Batch, rank: int, ranks: int) -> Batch:
-    """The part of a batch that one of several processes works on; whole groups."""
+    """The part of a batch that one of several processes works on; whole groups, as many in each.
+
+    Raises ValueError where that cannot be: gradients are averaged as if parts were of one size.
+    """
+    whole = batch.latents if batch.references is None else batch.references
+    if len(whole) % ranks or len(batch.latents) % ranks:
+        raise ValueError(
+            f"A batch of {len(batch.latents)} samples in {len(whole)} groups has no {ranks} "
+            "equal parts: make `batch` / `share` a multiple of the number of processes."
+        )
 
     def cut(tensor: Tensor) -> Tensor:
         return tensor[len(tensor) * rank // ranks : len(tensor) * (rank + 1) // ranks]

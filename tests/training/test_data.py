@@ -8,7 +8,8 @@ import json
 import numpy as np
 import pytest
 import torch
-from tiny_training import HELD_OUT, tiny_config, tiny_latents
+from PIL import Image
+from tiny_training import HELD_OUT, tensors_of, tiny_config, tiny_latents
 
 from training import checkpoint, data, shards, text
 from training.config import Stage
@@ -129,3 +130,33 @@ def test_strangers_among_the_words_keep_the_others_in_order():
         assert all(word in left for word in words)
     assert text.with_strangers(tokens, random, 0.0) is tokens
     assert tiny_config().base.batch == 8
+
+
+def test_batches_that_are_not_whole_groups_are_refused(latents):
+    with pytest.raises(ValueError, match="A batch of 8 is not whole groups of 3"):
+        data.Sampler(latents, Stage(batch=8, share=3), 7, NONE)
+    with pytest.raises(ValueError, match="Nobody in the sets has more than 6 photos"):
+        data.Sampler(latents, Stage(batch=6, share=6), 7, NONE)
+    sampler = data.Sampler(latents, OWN, 7, NONE)
+    for with_references, ranks in ((True, 8), (True, 3), (False, 3)):
+        batch = sampler.draw(0, with_references)
+        with pytest.raises(ValueError, match=f"has no {ranks} equal parts"):
+            data.part_of(batch, 0, ranks)
+    assert len(data.part_of(sampler.draw(0, False), 3, 8).latents) == 1
+
+
+def test_photos_with_other_numbers_of_captions_are_refused(tmp_path):
+    tensors = tensors_of(tiny_latents(2, 2))
+    for number, count in enumerate((2, 1)):
+        tensors["tokens"] = tensors["tokens"][:, :count]
+        checkpoint.write_tensors(tmp_path / f"shard-{number:05d}.safetensors", tensors, {})
+    with pytest.raises(ValueError, match=r"shard-00001\.safetensors has 1 captions a photo"):
+        data.load_latents([tmp_path])
+
+
+def test_photos_that_are_not_square_are_refused(tmp_path):
+    path = tmp_path / "shard-00000.tar"
+    Image.new("RGB", (20, 30)).save(path, "WEBP")
+    photo = shards.Place("0000007", 0, path, {"webp": [0, path.stat().st_size]})
+    with pytest.raises(ValueError, match=r"0000007\.webp of .*tar is 20 x 30 pixels"):
+        photo.picture()
