@@ -74,7 +74,10 @@ def made_by(path: Path) -> str:
 
 
 def encode_shard(coder: Coder, photos: Sequence[Place], config: Config) -> dict[str, Tensor]:
-    """All that training needs of the photos of one shard; see `data.Latents`."""
+    """All that training needs of the photos of one shard; see `data.Latents`.
+
+    Raises ValueError for photos that are not square or have other numbers of captions.
+    """
     pictures, faces, regions, heads, tokens, hashes = [], [], [], [], [], []
     size = config.data.size
     for photo in photos:
@@ -90,6 +93,7 @@ def encode_shard(coder: Coder, photos: Sequence[Place], config: Config) -> dict[
         heads.append(_head(photo, size // 8))
         tokens.append([text.tokenize(caption) for caption in record["captions"]])
         hashes.append(perceptual_hash(face))
+    _check_captions(photos, [len(own) for own in tokens])
     return {
         "targets": _encoded(coder, pictures),
         "faces": _encoded(coder, faces),
@@ -99,6 +103,15 @@ def encode_shard(coder: Coder, photos: Sequence[Place], config: Config) -> dict[
         "hashes": torch.tensor(hashes, dtype=torch.int64),
         "people": torch.tensor([photo.person for photo in photos], dtype=torch.int64),
     }
+
+
+def _check_captions(photos: Sequence[Place], counts: Sequence[int]) -> None:
+    for photo, count in zip(photos, counts, strict=True):
+        if not count or count != counts[0]:
+            raise ValueError(
+                f"{photo.key}.json of {photo.tar} has {count} captions, {photos[0].key}.json has "
+                f"{counts[0]}: all photos need the same number of them, one or more."
+            )
 
 
 def face_of(image: Image.Image, record: dict, size: int) -> Image.Image:

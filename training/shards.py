@@ -37,8 +37,13 @@ class Place:
             return file.read(size)
 
     def picture(self, ending: str = "webp") -> np.ndarray:
-        """One of its pictures, (S, S, 3) uint8."""
+        """One of its pictures, (S, S, 3) uint8; raises ValueError where it is not square."""
         with Image.open(io.BytesIO(self.read(ending))) as image:
+            if image.width != image.height:
+                raise ValueError(
+                    f"{self.key}.{ending} of {self.tar} is {image.width} x {image.height} pixels: "
+                    "photos and their masks must be square. Crop them before they are packed."
+                )
             return np.array(image.convert("RGB"))
 
     def record(self) -> dict[str, Any]:
