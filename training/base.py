@@ -34,9 +34,9 @@ def train(config: Config) -> text.Captioned:
     own, run = config.base, host.runs_folder() / config.run
     accelerator = stage.make_accelerator(config)
     folder = run / "base"
-    latents, held_out = stage.read_latents(config, run)
     torch.manual_seed(config.seed)
     coder = load_coder(config, run)
+    latents, held_out = stage.read_latents(config, run, coder.key)
     words = stage.make_words(config, latents)
     model = text.Captioned(graph.Plain(stage.sizes_of(config.network)), words)
     model = model.to(accelerator.device)

@@ -35,8 +35,8 @@ def train(config: Config) -> text.Captioned:
     own, run = config.flashface, host.runs_folder() / config.run
     accelerator = stage.make_accelerator(config)
     folder = run / "flashface"
-    latents, held_out = stage.read_latents(config, run)
     coder = load_coder(config, run)
+    latents, held_out = stage.read_latents(config, run, coder.key)
     model = start(config, run, latents).to(accelerator.device)
     average, optimizer = make_average(model), stage.make_optimizer(model, own)
     step = stage.resume(folder, model, average, optimizer, accelerator.device)

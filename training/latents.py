@@ -28,7 +28,7 @@ from flashface_core.faces.geometry import (
 
 from . import checkpoint, host, shards, text
 from .coder import Coder, load_coder
-from .config import Config
+from .config import Config, Data
 from .shards import Place
 
 MADE_BY = "autoencoder"
@@ -38,10 +38,11 @@ def encode_sets(config: Config) -> None:
     """Encode what is missing of all sets of a recipe."""
     from tqdm import tqdm
 
-    host.enter()
+    host.enter(config.device == "cpu")
     host.start(config.threads)
     run = host.runs_folder() / config.run
     coder = load_coder(config, run)
+    key = latents_key(coder.key, config.data)
     for names in (config.data.train, config.data.held_out):
         for source, target in latent_folders(run, names):
             photos = shards.find_photos([source])
@@ -52,10 +53,9 @@ def encode_sets(config: Config) -> None:
                 by_shard.setdefault(photo.tar.stem, []).append(photo)
             for name, own in tqdm(by_shard.items(), unit="shard", desc=str(source.name)):
                 path = target / f"{name}.safetensors"
-                if not path.exists() or made_by(path) != coder.key:
-                    checkpoint.write_tensors(
-                        path, encode_shard(coder, own, config), {MADE_BY: coder.key}
-                    )
+                if not path.exists() or made_by(path) != key:
+                    tensors = encode_shard(coder, own, config)
+                    checkpoint.write_tensors(path, tensors, {MADE_BY: key})
 
 
 def latent_folders(run: Path, names: Sequence[str]) -> list[tuple[Path, Path]]:
@@ -65,8 +65,13 @@ def latent_folders(run: Path, names: Sequence[str]) -> list[tuple[Path, Path]]:
     return list(zip(sources, targets, strict=True))
 
 
+def latents_key(coder_key: str, sizes: Data) -> str:
+    """What the latents of a shard depend on besides its photos."""
+    return f"{coder_key} {sizes.size} {sizes.face_size}"
+
+
 def made_by(path: Path) -> str:
-    """The key of the autoencoder that a file of latents was made by."""
+    """The key that a file of latents was made with; see `latents_key`."""
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:

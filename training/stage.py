@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from . import checkpoint, data, diffusion, host, text
 from .config import Config, Network, Stage
 from .data import Batch, Latents
-from .latents import latent_folders
+from .latents import latent_folders, latents_key, made_by
 from .steps import follow, learning_rate, torch_random_of
 
 MEASURED_TIMES = (150, 400, 650, 850)
@@ -45,10 +45,19 @@ def agreed(stop: Callable[[], bool], accelerator: Any) -> bool:
     return bool(accelerator.reduce(asked) > 0)
 
 
-def read_latents(config: Config, run: Path) -> tuple[Latents, Latents]:
-    """Latents to train on, and of held-out people to measure with."""
+def read_latents(config: Config, run: Path, coder_key: str) -> tuple[Latents, Latents]:
+    """Latents to train on, and of held-out people to measure with.
+
+    Raises ValueError where a file is of another autoencoder or of other sizes.
+    """
     names = config.data.train, config.data.held_out
     train, held_out = ([target for _, target in latent_folders(run, n)] for n in names)
+    for path in (file for folder in (*train, *held_out) for file in folder.glob("*.safetensors")):
+        if made_by(path) != latents_key(coder_key, config.data):
+            raise ValueError(
+                f"{path} is of another autoencoder, data.size or data.face_size than this recipe's:"
+                " run python -m training.latents again, or delete it where its shard is gone."
+            )
     return data.load_latents(train), data.load_latents(held_out, training=False)
 
 

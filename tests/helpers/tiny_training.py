@@ -14,8 +14,9 @@ from PIL import Image
 from torch import Tensor
 
 from training import autoencoder, base, checkpoint, config, graph, record, stage, taesd, text
+from training.coder import load_coder
 from training.data import Latents
-from training.latents import latent_folders
+from training.latents import MADE_BY, latent_folders, latents_key
 from training.shards import Place, find_photos
 from training.steps import torch_random_of
 
@@ -69,15 +70,16 @@ def random_hashes(count: int) -> np.ndarray:
 def make_run(runs: Path, settings: config.Config, latents: Latents, held_out: Latents) -> Path:
     """A run whose latents, autoencoder, base and words are there: FlashFace can be trained."""
     run = runs / settings.run
-    for names, own in ((settings.data.train, latents), (settings.data.held_out, held_out)):
-        for _, folder in latent_folders(run, names):
-            checkpoint.write_tensors(folder / "shard-00000.safetensors", tensors_of(own), {})
     torch.manual_seed(0)
     net = taesd.Autoencoder(3).eval()
     exported = {"half_blocks": "3"}
     checkpoint.write_tensors(run / autoencoder.EXPORT, taesd.as_taesd(net), exported)
     words = text.Words(latents.tokens.unique().tolist())
     base.export(run, text.Captioned(graph.Plain(stage.sizes_of(settings.network)), words))
+    made_by = {MADE_BY: latents_key(load_coder(settings, run).key, settings.data)}
+    for names, own in ((settings.data.train, latents), (settings.data.held_out, held_out)):
+        for _, folder in latent_folders(run, names):
+            checkpoint.write_tensors(folder / "shard-00000.safetensors", tensors_of(own), made_by)
     return run
 
 

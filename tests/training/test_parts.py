@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import comfy.model_sampling
@@ -17,8 +18,10 @@ from training import (
     coder,
     data,
     diffusion,
+    host,
     latents,
     record,
+    stage,
     steps,
     taesd,
     text,
@@ -118,6 +121,14 @@ def test_a_set_is_encoded_once(tmp_path, monkeypatch):
     latents.encode_sets(settings)  # another autoencoder: other latents
     anew = data.load_latents([folder]).targets
     assert not torch.equal(anew, found.targets)
+    key = coder.load_coder(settings, runs / "own").key
+    assert torch.equal(stage.read_latents(settings, runs / "own", key)[0].targets, anew)
+    for change, other in (("data.size=48", key), ("data.face_size=48", key), ("seed=0", "another")):
+        with pytest.raises(ValueError, match=r"shard-00000\.safetensors is of another autoencoder"):
+            stage.read_latents(tiny_config("run=own", change), runs / "own", other)
+    smaller = tiny_config("run=own", "data.size=48")
+    latents.encode_sets(smaller)  # the same autoencoder at another size
+    assert stage.read_latents(smaller, runs / "own", key)[0].targets.shape[2:] == (6, 6)
     file = runs / "own" / "vae.safetensors"
     path.rename(file)  # the same through ComfyUI, as a recipe that names a VAE's file has it
     pixels = torch.rand(1, 3, 32, 32)
@@ -127,6 +138,31 @@ def test_a_set_is_encoded_once(tmp_path, monkeypatch):
         assert (named.encode(pixels) - wanted).abs().max() < 1e-4
         painted = net.decode(wanted).clamp(0, 1)
         assert (named.decode(wanted) - painted).abs().max() < 1e-4
+
+
+def test_photos_need_the_same_number_of_captions(tmp_path):
+    photos = make_set(tmp_path / "set", people=1, photos=2, size=64)
+    content, own = photos[0].tar.read_bytes(), json.dumps({**photos[0].record(), "captions": ["a"]})
+    photos[0].tar.write_bytes(content + own.encode())
+    files = {**photos[1].files, "json": [len(content), len(own)]}
+    fewer = dataclasses.replace(photos[1], files=files)
+    none = coder.Coder(torch.nn.Identity(), torch.nn.Identity(), "")
+    with pytest.raises(ValueError, match=r"0000001\.json of .* has 1 captions, 0000000\.json .* 2"):
+        latents.encode_shard(none, [photos[0], fewer], tiny_config())
+
+
+def test_latents_are_encoded_on_the_device_of_the_recipe(monkeypatch):
+    class Entered(Exception):
+        """Far enough."""
+
+    def enter(cpu: bool) -> None:
+        raise Entered(cpu)
+
+    monkeypatch.setattr(host, "enter", enter)
+    for device in ("cuda", "cpu"):
+        with pytest.raises(Entered) as found:
+            latents.encode_sets(tiny_config(f"device={device}"))
+        assert found.value.args == (device == "cpu",)
 
 
 def test_checkpoints_appear_whole_and_old_ones_go(tmp_path):
