@@ -52,7 +52,8 @@ def train(config: Config) -> taesd.Autoencoder:
     record.forget_after(folder, step)
     stop, losses, began = checkpoint.stop_asked(), [], time.monotonic()
     bar = tqdm(total=own.steps, initial=step, unit="step", mininterval=2)
-    while step < own.steps and not stop():
+    stopping = False
+    while step < own.steps and not stopping:
         crops = read_crops(photos, own.crop, own.batch, config.seed, step).to(config.device)
         noise = torch.randn(own.batch, 4, own.crop // 8, own.crop // 8,
                             generator=torch_random_of(config.seed, STAGE, step, 1))  # fmt: skip
@@ -67,6 +68,7 @@ def train(config: Config) -> taesd.Autoencoder:
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()
         step += 1
+        stopping = stop()  # asked once: a stop between two answers would end without a state
         follow(average, net, step, 0.999)
         losses.append(float(loss.detach()))
         bar.update()
@@ -78,12 +80,13 @@ def train(config: Config) -> taesd.Autoencoder:
         if step % config.sample_every == 0 or step == own.steps:
             measure(average, held_out, folder, step)
             began = time.monotonic()
-        if step % config.save_every == 0 or step == own.steps or stop():
+        if step % config.save_every == 0 or step == own.steps or stopping:
+            # The export first: once the last state is there, nothing would write it again.
+            metadata = {"half_blocks": str(own.half_blocks), "step": str(step)}
+            checkpoint.write_tensors(run / EXPORT, taesd.as_taesd(average), metadata)
             state = {"step": step, "net": net.state_dict(), "average": average.state_dict()}
             state["optimizer"] = optimizer.state_dict()
             checkpoint.save_state(folder, step, state, config.keep_every)
-            metadata = {"half_blocks": str(own.half_blocks), "step": str(step)}
-            checkpoint.write_tensors(run / EXPORT, taesd.as_taesd(average), metadata)
             began = time.monotonic()
     return average
 

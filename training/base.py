@@ -80,8 +80,9 @@ def train(config: Config) -> text.Captioned:
             save_previews(average, held_out, none, coder, folder, step)
             began = time.monotonic()
         if step % config.save_every == 0 or step == own.steps or stopping:
-            stage.save(folder, step, model, average, optimizer, config.keep_every)
+            # The export first: once the last state is there, nothing would write it again.
             export(run, average)
+            stage.save(folder, step, model, average, optimizer, config.keep_every)
             began = time.monotonic()
     return average
 

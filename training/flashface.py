@@ -47,6 +47,9 @@ def train(config: Config) -> text.Captioned:
     if accelerator.is_main_process:
         record.open_run(folder, config)
         record.forget_after(folder, step)
+        if step:
+            # Written after the states, since a run without one begins with this very file.
+            stage.export_words(run / stage.WORDS, average.words)
     bar = tqdm(total=own.steps, initial=step, unit="step", mininterval=2,
                disable=not accelerator.is_main_process)  # fmt: skip
     stopping = False
@@ -84,8 +87,9 @@ def train(config: Config) -> text.Captioned:
             save_previews(average, held_out, none, coder, folder, step)
             began = time.monotonic()
         if step % config.save_every == 0 or step == own.steps or stopping:
-            stage.save(folder, step, model, average, optimizer, config.keep_every)
+            # The export first: once the last state is there, nothing would write it again.
             export(run / EXPORT, average)
+            stage.save(folder, step, model, average, optimizer, config.keep_every)
             stage.export_words(run / stage.WORDS, average.words)
             began = time.monotonic()
     return average
@@ -97,7 +101,7 @@ def start(config: Config, run: Path, latents: Latents) -> text.Captioned:
 
     torch.manual_seed(config.seed)
     net = graph.FlashFace(stage.sizes_of(config.network))
-    unet = base.load_base(Path(config.flashface.start or run / base.EXPORT))
+    unet = base.load_base(Path(config.flashface.start or run / base.EXPORT).expanduser())
     net.start_from(unet, config.network.init)
     if config.network.clip:
         return text.Captioned(net, stage.make_words(config, latents))
