@@ -44,7 +44,7 @@ def train(config: Config) -> taesd.Autoencoder:
     average = make_average(net)
     optimizer = torch.optim.Adam(net.parameters(), own.lr, (0.9, 0.99))
     step = 0
-    if state := checkpoint.load_state(folder, config.device):
+    if state := checkpoint.load_state(folder):
         step = state["step"]
         net.load_state_dict(state["net"])
         average.load_state_dict(state["average"])

@@ -50,14 +50,17 @@ def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix("step-"))
 
 
-def load_state(folder: Path, device: str = "cpu") -> dict[str, Any] | None:
-    """The state of the latest complete checkpoint of a stage; None where there is none."""
+def load_state(folder: Path) -> dict[str, Any] | None:
+    """The state of the latest complete checkpoint of a stage, on the CPU; None where there is none.
+
+    `load_state_dict` copies to the device: a state there would be a second one beside the model's.
+    """
     import torch
 
     found = finished(folder)
     if not found:
         return None
-    return torch.load(found[-1] / STATE, map_location=device, weights_only=True)
+    return torch.load(found[-1] / STATE, map_location="cpu", weights_only=True)
 
 
 def write_tensors(path: Path, tensors: dict[str, Any], metadata: dict[str, str]) -> None:

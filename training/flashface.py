@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,9 +38,11 @@ def train(config: Config) -> text.Captioned:
     folder = run / "flashface"
     coder = load_coder(config, run)
     latents, held_out = stage.read_latents(config, run, coder.key)
-    model = start(config, run, latents).to(accelerator.device)
+    state = checkpoint.load_state(folder)
+    model = start(config, run, latents, state).to(accelerator.device)
     average, optimizer = make_average(model), stage.make_optimizer(model, own)
-    step = stage.resume(folder, model, average, optimizer, accelerator.device)
+    step = stage.resume(state, model, average, optimizer)
+    del state
     wrapped = accelerator.prepare(model)
     none = np.array(text.tokenize(""))
     sampler = data.Sampler(latents, own, config.seed, none)
@@ -95,16 +98,21 @@ def train(config: Config) -> text.Captioned:
     return average
 
 
-def start(config: Config, run: Path, latents: Latents) -> text.Captioned:
-    """The network before the first step: the base, copied into ReferenceNet as the recipe says."""
+def start(
+    config: Config, run: Path, latents: Latents, state: dict[str, Any] | None = None
+) -> text.Captioned:
+    """The network before the first step: the base, copied into ReferenceNet as the recipe says.
+
+    state: of a run that goes on, whose words keep their rows.
+    """
     from . import graph
 
     torch.manual_seed(config.seed)
     net = graph.FlashFace(stage.sizes_of(config.network))
     unet = base.load_base(Path(config.flashface.start or run / base.EXPORT).expanduser())
     net.start_from(unet, config.network.init)
-    if config.network.clip:
-        return text.Captioned(net, stage.make_words(config, latents))
+    if config.network.clip or state:
+        return text.Captioned(net, stage.make_words(config, latents, state))
     return text.Captioned(net, stage.load_words(run / stage.WORDS))
 
 

@@ -97,9 +97,10 @@ def update(
     follow(average, accelerator.unwrap_model(model), step, own.ema)
 
 
-def resume(folder: Path, model: nn.Module, average: nn.Module, optimizer: Any, device: Any) -> int:
-    """Load the latest checkpoint of a stage; the number of steps that it has done, or 0."""
-    state = checkpoint.load_state(folder, str(device))
+def resume(
+    state: dict[str, Any] | None, model: nn.Module, average: nn.Module, optimizer: Any
+) -> int:
+    """Load the state of a stage, where there is one; the number of steps that it has done, or 0."""
     if state is None:
         return 0
     model.load_state_dict(state["model"])
@@ -117,10 +118,17 @@ def save(
     checkpoint.save_state(folder, step, state, every)
 
 
-def make_words(config: Config, latents: Latents) -> text.Words | text.Clip:
-    """The text encoder that a recipe begins with."""
+def make_words(
+    config: Config, latents: Latents, state: dict[str, Any] | None = None
+) -> text.Words | text.Clip:
+    """The text encoder that a recipe begins with.
+
+    state: of a run that goes on. Words that only shards added since have are strangers to it.
+    """
     if config.network.clip:
         return text.Clip(Path(config.network.clip).expanduser())
+    if state:
+        return text.Words(state["model"]["words.ids"].tolist())
     return text.Words(latents.tokens.unique().tolist())
 
 
