@@ -6,9 +6,11 @@ import dataclasses
 import json
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -18,13 +20,23 @@ import pytest
 import torch
 import torch.distributed
 from host_pack import ROOT
-from tiny_training import HELD_OUT, SMOKE, make_run, tiny_config, tiny_flashface, tiny_latents
+from tiny_training import (
+    HELD_OUT,
+    SMOKE,
+    make_run,
+    make_set,
+    tensors_of,
+    tiny_config,
+    tiny_flashface,
+    tiny_latents,
+)
 from torch.nn.parallel import DistributedDataParallel
 
-from training import base, checkpoint, data, flashface, stage, text
+from training import autoencoder, base, checkpoint, data, flashface, stage, text
 from training.config import Config, Stage
+from training.latents import MADE_BY, latent_folders, made_by
 
-RUN = ["flashface.steps=10", "flashface.batch=4", "save_every=2", "sample_every=100", "log_every=5"]
+RUN = ["flashface.steps=8", "flashface.batch=4", "save_every=2", "sample_every=100", "log_every=5"]
 NONE = np.array(text.tokenize(""))
 
 
@@ -48,20 +60,43 @@ def prepare(runs: Path, *changes: str, people: int = 4) -> tuple[Config, Path]:
     return settings, make_run(runs, settings, tiny_latents(people, 6), held_out)
 
 
-def test_a_killed_run_goes_on_bit_by_bit(tmp_path):
+def exports_before_states(monkeypatch, export: Path) -> list[bool]:
+    """A list that gets for every state whether the export was there before it."""
+    found: list[bool] = []
+    save = checkpoint.save_state
+
+    def noted(*arguments: Any) -> Path:
+        found.append(export.exists())
+        return save(*arguments)
+
+    monkeypatch.setattr(checkpoint, "save_state", noted)
+    return found
+
+
+def kill_after_a_state(process: subprocess.Popen, folder: Path) -> None:
+    """Kill a run at some moment after its first state."""
+    while process.poll() is None and not checkpoint.finished(folder):
+        time.sleep(0.02)
+    time.sleep(float(np.random.default_rng().uniform(0, 0.5)))
+    process.kill()
+    process.wait()
+
+
+def test_a_killed_run_goes_on_bit_by_bit(tmp_path, monkeypatch):
     settings, run = prepare(tmp_path / "runs", "run=killed", *RUN)
+    unbroken_settings, _ = prepare(tmp_path / "runs", "run=unbroken", *RUN)
     command = [sys.executable, "-m", "training.flashface", str(SMOKE), "run=killed", *RUN]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, env=os.environ)
     folder = run / "flashface"
-    while process.poll() is None and not checkpoint.finished(folder):
-        time.sleep(0.05)
-    time.sleep(float(np.random.default_rng().uniform(0, 1)))
-    process.kill()
-    process.wait()
+    killer = threading.Thread(target=kill_after_a_state, args=(process, folder))
+    killer.start()
+    unbroken = flashface.train(unbroken_settings)  # meanwhile: it starts for as long as this runs
+    killer.join()
     assert 0 < checkpoint.step_of(checkpoint.finished(folder)[-1]) < settings.flashface.steps
+    (run / flashface.EXPORT).unlink(missing_ok=True)
+    exported = exports_before_states(monkeypatch, run / flashface.EXPORT)
     resumed = flashface.train(settings)
-    unbroken_settings, _ = prepare(tmp_path / "runs", "run=unbroken", *RUN)
-    unbroken = flashface.train(unbroken_settings)
+    assert exported and all(exported)
     one, other = (checkpoint.load_state(tmp_path / "runs" / name / "flashface")
                   for name in ("killed", "unbroken"))  # fmt: skip
     assert one is not None and other is not None
@@ -79,10 +114,43 @@ def test_the_base_trains_and_stops_when_asked(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "stop_asked", lambda: lambda: next(asked))
     changes = ("run=stopped", "base.steps=50", "base.batch=4", "base.words_lr=0.1")
     settings, run = prepare(tmp_path / "runs", *changes)
-    before = stage.load_words(run / stage.WORDS).rows
+    before = stage.load_words(run / stage.WORDS)
+    (run / base.EXPORT).unlink()
+    exported = exports_before_states(monkeypatch, run / base.EXPORT)
     base.train(settings)
+    assert exported == [True]
     assert checkpoint.step_of(checkpoint.finished(run / "base")[-1]) == 3
-    assert not torch.equal(stage.load_words(run / stage.WORDS).rows, before)
+    assert not torch.equal(stage.load_words(run / stage.WORDS).rows, before.rows)
+    train = latent_folders(run, settings.data.train)[0][1]
+    more = tensors_of(tiny_latents(2, 3))
+    more["tokens"][:, :, 1] = text.tokenize("zebra")[1]
+    made = {MADE_BY: made_by(train / "shard-00000.safetensors")}
+    checkpoint.write_tensors(train / "shard-00001.safetensors", more, made)
+    asked = iter([True])
+    base.train(settings)  # a shard with another word has been drawn
+    assert checkpoint.step_of(checkpoint.finished(run / "base")[-1]) == 4
+    assert torch.equal(stage.load_words(run / stage.WORDS).ids, before.ids)
+
+
+def test_the_autoencoder_is_asked_to_stop_once_a_step(tmp_path, monkeypatch):
+    asked = iter([False, True])
+    monkeypatch.setattr(checkpoint, "stop_asked", lambda: lambda: next(asked))
+    settings = tiny_config("run=own", "autoencoder.batch=2", "autoencoder.crop=16")
+    make_set(tmp_path / "runs/people/smoke/train", people=1, photos=2, size=32)
+    make_set(tmp_path / "runs/people/smoke/held-out", people=1, photos=1, size=32, first=HELD_OUT)
+    run = tmp_path / "runs" / "own"
+    exported = exports_before_states(monkeypatch, run / autoencoder.EXPORT)
+    autoencoder.train(settings)
+    assert checkpoint.step_of(checkpoint.finished(run / "autoencoder")[-1]) == 2
+    assert exported == [True]
+
+
+def test_a_file_to_start_from_may_lie_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    settings = tiny_config("flashface.start=~/nothing.safetensors")
+    with pytest.raises(FileNotFoundError, match=re.escape(str(tmp_path / "nothing.safetensors"))):
+        flashface.start(settings, tmp_path, tiny_latents(1, 2))
 
 
 def gradients(rank: int, ranks: int, folder: str) -> None:
