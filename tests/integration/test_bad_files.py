@@ -137,7 +137,9 @@ def test_an_sd15_checkpoint(name, folder, refused):
         "(official) or 'mask_conv.weight' (compact), this file has "
         "cond_stage_model.transformer.text_model.final_layer_norm.bias, "
         "first_stage_model.encoder.conv_in.weight, model.diffusion_model.input_blocks.0.0.weight. "
-        "Choose flashface.ckpt, flashface.safetensors or a file converted from them."
+        "It holds a Stable Diffusion model, such as Save Checkpoint writes of a MODEL. Load it "
+        "with Load Checkpoint or Load Diffusion Model, and take FLASHFACE_MODEL from the original "
+        "FlashFace file, as before."
     )
 
 

@@ -88,7 +88,7 @@ def test_a_reference_made_with_another_text_encoder(refuses, setting):
 
 
 @pytest.mark.parametrize("name", ["face_region", "attention_mask"])
-@pytest.mark.parametrize("shape", [(1, 1, 64, 64), (64,), (1, 0, 64), (1, 64, 64, 3)])
+@pytest.mark.parametrize("shape", [(1, 2, 64, 64), (64,), (1, 0, 64), (1, 64, 64, 3)])
 def test_a_mask_of_another_rank(name, shape, refuses):
     refuses(
         f"{name} must be a MASK of shape (batch, height, width), got {list(shape)}. "
