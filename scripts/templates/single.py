@@ -11,7 +11,11 @@ from .studio import NARROW, NEGATIVE, WIDE, WOMAN, Studio, face_box, in_rows
 COLUMN, PICTURE = 270, 304  # widths in a graph that fits into 1600 x 1000
 LIVE_PREVIEW = 220  # what KSampler shows of its work, below its widgets
 # The numbers of the preset "change age": they are not read, but what a node shows should be true.
-AGE_SETTINGS: dict[str, Any] = {"strength": 0.9, "reference_guidance": 2.5}
+AGE_SETTINGS: dict[str, Any] = {
+    "strength": 0.9,
+    "reference_guidance": 2.5,
+    "launch_percent": 0.249,  # as the front end rounds it
+}
 AGES = {
     "child": "photo of a little girl, 6 years old, on a swing in a park, smiling, upper body",
     "adult": "photo of a young woman, 30 years old, in a cafe, smiling, upper body",

@@ -281,7 +281,7 @@ def test_other_families_are_refused(tokenizer, family, clip, prompt):
         ("photo of me", {"placeholder": "me"}, "'me' is 1 tokens for CLIP"),
         ("photo of f l", {"placeholder": ""}, "'' is 0 tokens for CLIP"),
         ("photo of f l", {"placeholder": "f l m"}, "'f l m' is 3 tokens for CLIP"),
-        ("f l and m n", {"placeholder_2": "F  L"}, "Two people have the placeholder 'F  L'"),
+        ("f l and m n", {"placeholder_2": "F  L"}, "Two people have the placeholder 'F L'"),
         ("f l alone", {"placeholder_2": "m n"}, "The text has no placeholder 'm n'"),
     ],
 )

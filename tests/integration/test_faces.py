@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -302,10 +302,14 @@ def test_a_folder_that_cannot_be_written_is_passed_over(
     kind = folder_paths.folder_names_and_paths["flashface_references"]
     listed = ([str(share), *kind[0]], kind[1])
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "flashface_references", listed)
-    may = os.access  # tests may run as root, who can write everywhere
-    monkeypatch.setattr(
-        os, "access", lambda path, mode: "share" not in str(path) and may(path, mode)
-    )
+    make = tempfile.TemporaryFile  # tests may run as root, who can write everywhere
+
+    def refuse(*, dir: str) -> Any:
+        if "share" in dir:
+            raise PermissionError(13, "Permission denied", dir)
+        return make(dir=dir)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     node("SaveReference", reference=reference, name="anna")
     assert (references / "anna.safetensors").is_file() and not share.exists()
     share.mkdir()
@@ -313,7 +317,7 @@ def test_a_folder_that_cannot_be_written_is_passed_over(
     node("SaveReference", reference=reference, name="beth")
     assert (references / "beth_00002.safetensors").is_file()
     assert not (references / "beth.safetensors").exists()
-    monkeypatch.setattr(os, "access", may)
+    monkeypatch.setattr(tempfile, "TemporaryFile", make)
     node("SaveReference", reference=reference, name="cleo")
     assert (share / "cleo.safetensors").is_file()
 
