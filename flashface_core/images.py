@@ -25,11 +25,14 @@ def image_to_pil(image: torch.Tensor) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels))
 
 
-def distinct(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor without the repeats of an expanded view: the same numbers, each only once."""
+def distinct(tensor: torch.Tensor, first: int = 0) -> torch.Tensor:
+    """The tensor without the repeats of an expanded view: the same numbers, each only once.
+
+    first: the dimension from which on repeats are left out; those before it keep their length.
+    """
     if tensor.layout == torch.strided:
-        for dim, step in enumerate(tensor.stride()):
-            if step == 0 and tensor.shape[dim] > 1:
+        for dim in range(first, tensor.ndim):
+            if tensor.stride(dim) == 0 and tensor.shape[dim] > 1:
                 tensor = tensor.narrow(dim, 0, 1)
     return tensor
 

@@ -304,16 +304,12 @@ def test_tiles_that_cannot_be_found(setting: Setting, caplog):
 
 def test_tiles_of_a_flat_latent_have_no_place(setting: Setting, caplog):
     masked = replace(setting, options={"attention_mask": SQUARE})
-    flat = points(setting, [LATE], torch.zeros_like(NOISE))
+    at = points(setting, [LATE])
+    # As where a sampler adds no noise to an empty picture.
+    flat = Points(at.sigmas, [torch.zeros_like(latent) for latent in at.latents])
     with caplog.at_level(logging.WARNING):
-        model = masked.guided(slices_conditioning(), "fA")
-        noise_predictions(cfg_guider(model), replace_latents(flat))
+        noise_predictions(cfg_guider(masked.guided(slices_conditioning(), "fA")), flat)
     assert "face region and attention masks are left out" in caplog.text
-
-
-def replace_latents(at: Points) -> Points:
-    """The same points with latents of zeros, as where a sampler adds no noise to an empty one."""
-    return Points(at.sigmas, [torch.zeros_like(latent) for latent in at.latents])
 
 
 def test_pictures_with_timesteps_of_their_own(setting: Setting):

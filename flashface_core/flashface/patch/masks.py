@@ -15,6 +15,7 @@ import comfy.utils
 import torch
 from torch import Tensor
 
+from ...images import distinct
 from .parts import Part, corner_of
 from .state import PLACED, State
 
@@ -113,9 +114,8 @@ class Masks:
         """
         key = (id(mask), size, mode, like.device)
         if key not in self._scaled:
-            pixels = mask.reshape(-1, 1, *mask.shape[-2:])
-            for dim in (-2, -1):  # a mask of one number a frame is never copied in full
-                pixels = pixels.narrow(dim, 0, 1) if pixels.stride(dim) == 0 else pixels
+            # A mask of one number a frame is never copied in full.
+            pixels = distinct(mask.reshape(-1, 1, *mask.shape[-2:]), first=2)
             pixels = pixels.to(like.device, torch.float32)
             self._scaled[key] = torch.nn.functional.interpolate(pixels, size, mode=mode)
         return self._scaled[key]
