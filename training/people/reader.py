@@ -7,14 +7,14 @@ sample = photos[i]                          # .image, .mask, .record (see record
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+
+from ..shards import Place
 
 
 @dataclass(frozen=True)
@@ -35,34 +35,27 @@ class PhotoSet:
         self.settings: dict[str, Any] = json.loads((self.folder / "set.json").read_bytes())
         self.people: list[dict[str, Any]] = []
         self.photos_of: dict[int, list[int]] = {}  # person -> places in this set
-        self._places: list[tuple[str, dict[str, Any]]] = []
+        self._places: list[Place] = []
         for path in sorted(self.folder.glob("shard-*.json")):
             shard = json.loads(path.read_bytes())
             self.people += shard["people"]
             for sample in shard["samples"]:
                 self.photos_of.setdefault(sample["person"], []).append(len(self._places))
-                self._places.append((path.with_suffix(".tar").name, sample))
+                tar = path.with_suffix(".tar")
+                self._places.append(Place(sample["key"], sample["person"], tar, sample["files"]))
 
     def __len__(self) -> int:
         return len(self._places)
 
     def __getitem__(self, i: int) -> Sample:
-        _, sample = self._places[i]
-        image, mask = (self._picture(i, ending) for ending in ("webp", "mask.png"))
-        return Sample(sample["key"], image, mask, self.record(i))
+        place = self._places[i]
+        image, mask = (place.picture(ending) for ending in ("webp", "mask.png"))
+        return Sample(place.key, image, mask, place.record())
 
     def record(self, i: int) -> dict[str, Any]:
         """What is known about photo i, without decoding its pictures."""
-        return json.loads(self.file(i, "json"))
+        return self._places[i].record()
 
     def file(self, i: int, ending: str) -> bytes:
         """The bytes of one file of photo i."""
-        shard, sample = self._places[i]
-        offset, size = sample["files"][ending]
-        with open(self.folder / shard, "rb") as file:
-            file.seek(offset)
-            return file.read(size)
-
-    def _picture(self, i: int, ending: str) -> np.ndarray:
-        with Image.open(io.BytesIO(self.file(i, ending))) as image:
-            return np.array(image.convert("RGB"))
+        return self._places[i].read(ending)
