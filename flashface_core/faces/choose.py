@@ -126,14 +126,13 @@ def choose_faces(
             f"number {choice.index + 1} (index counts from 0)"
         )
         remedy = LOWER_INDEX.format(len(faces) - 1)
-    if choice.if_no_face == "skip":
-        return ChosenFaces(picture, faces, [], source, order, reason)
-    if choice.if_no_face == "use whole image":
-        chosen = [_whole(picture, choice.size)]
-        return ChosenFaces(picture, faces, chosen, source, order, reason)
-    error = NoFaceError(f"{title} ({picture.width} x {picture.height}): {reason}. {remedy}")
-    error.seen = ChosenFaces(picture, faces, [], source, order, reason)
-    raise error
+    whole = [_whole(picture, choice.size)] if choice.if_no_face == "use whole image" else []
+    result = ChosenFaces(picture, faces, whole, source, order, reason)
+    if not whole and choice.if_no_face != "skip":
+        error = NoFaceError(f"{title} ({picture.width} x {picture.height}): {reason}. {remedy}")
+        error.seen = result
+        raise error
+    return result
 
 
 def _by_likeness(
