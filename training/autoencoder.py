@@ -8,8 +8,8 @@ metrics with the PSNR of held-out people's whole pictures, grids of them, and wi
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,46 +19,40 @@ from torch import Tensor, nn
 
 from . import checkpoint, host, record, shards, taesd
 from .config import Config
+from .course import Course
 from .shards import Place
-from .steps import follow, learning_rate, make_average, random_of, torch_random_of
+from .steps import follow, make_average, random_of, torch_random_of
 
 STAGE = 1  # of the random numbers
 SHOWN = 12
 MEASURED = 24
 EXPORT = "autoencoder.safetensors"
+KEPT = 30_000  # decoded photos: 1.5 GB at 128 px
 
 
 def train(config: Config) -> taesd.Autoencoder:
     """Train to the last step, or to a stop that was asked for; the averaged network."""
-    from tqdm import tqdm
-
     own, run = config.autoencoder, host.runs_folder() / config.run
     folder = run / "autoencoder"
-    record.open_run(folder, config)
     photos = shards.for_training(shards.find_photos(shards.resolve(config.data.train, run.parent)))
     held_out = read_held_out(config, run.parent)
     host.start(config.threads)
     torch.manual_seed(config.seed)
-    net = taesd.Autoencoder(own.half_blocks).to(config.device)
+    net = start(config).to(config.device)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = make_average(net)
     optimizer = torch.optim.Adam(net.parameters(), own.lr, (0.9, 0.99))
-    step = 0
     if state := checkpoint.load_state(folder):
-        step = state["step"]
         net.load_state_dict(state["net"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
-    record.forget_after(folder, step)
-    stop, losses, began = checkpoint.stop_asked(), [], time.monotonic()
-    bar = tqdm(total=own.steps, initial=step, unit="step", mininterval=2)
-    stopping = False
-    while step < own.steps and not stopping:
+    course = Course(config, own, folder, state)
+    for step in course:
         crops = read_crops(photos, own.crop, own.batch, config.seed, step).to(config.device)
         noise = torch.randn(own.batch, 4, own.crop // 8, own.crop // 8,
                             generator=torch_random_of(config.seed, STAGE, step, 1))  # fmt: skip
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, own.steps, own.lr, own.lr / 50, own.warmup)
+            group["lr"] = course.rate
         with torch.autocast(config.device, torch.bfloat16, config.precision == "bf16"):
             latents = net.encode(crops)
             painted = net.decode(latents + own.noise * noise.to(config.device))
@@ -67,45 +61,51 @@ def train(config: Config) -> taesd.Autoencoder:
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()
-        step += 1
-        stopping = stop()  # asked once: a stop between two answers would end without a state
-        follow(average, net, step, 0.999)
-        losses.append(float(loss.detach()))
-        bar.update()
-        if step % config.log_every == 0:
-            rate = len(losses) * own.batch / (time.monotonic() - began)
-            record.note(folder, step, loss=float(np.mean(losses)), samples_per_second=rate)
-            bar.set_postfix(loss=f"{np.mean(losses):.4f}")
-            losses, began = [], time.monotonic()
-        if step % config.sample_every == 0 or step == own.steps:
-            measure(average, held_out, folder, step)
-            began = time.monotonic()
-        if step % config.save_every == 0 or step == own.steps or stopping:
+        follow(average, net, step + 1, 0.999)
+        course.note(loss)
+        if course.measures:
+            measure(average, held_out, folder, course.step)
+            course.begin_lap()
+        if course.saves:
             # The export first: once the last state is there, nothing would write it again.
-            metadata = {"half_blocks": str(own.half_blocks), "step": str(step)}
+            metadata = {"half_blocks": str(own.half_blocks), "step": str(course.step)}
             checkpoint.write_tensors(run / EXPORT, taesd.as_taesd(average), metadata)
-            state = {"step": step, "net": net.state_dict(), "average": average.state_dict()}
-            state["optimizer"] = optimizer.state_dict()
-            checkpoint.save_state(folder, step, state, config.keep_every)
-            began = time.monotonic()
+            state = {"step": course.step, "seconds": course.seconds, "net": net.state_dict()}
+            state |= {"average": average.state_dict(), "optimizer": optimizer.state_dict()}
+            checkpoint.save_state(folder, course.step, state, config.keep_every)
+            course.begin_lap()
     return average
+
+
+def start(config: Config) -> taesd.Autoencoder:
+    """The network before the first step: from nothing, or from the file of an earlier run."""
+    if not config.autoencoder.start:
+        return taesd.Autoencoder(config.autoencoder.half_blocks)
+    return (
+        load_autoencoder(Path(config.autoencoder.start).expanduser()).train().requires_grad_(True)
+    )
 
 
 def read_crops(photos: Sequence[Place], side: int, count: int, seed: int, step: int) -> Tensor:
     """Crops of a step's photos, (count, 3, side, side), 0..1; every other one is around a face."""
     random, crops = random_of(seed, STAGE, step), []
     for index in range(count):
-        photo = photos[int(random.integers(len(photos)))]
-        picture = photo.picture()
+        picture, box = decoded(photos[int(random.integers(len(photos)))])
         room = np.array(picture.shape[:2]) - side
         corner = random.integers(0, room + 1)  # top, left
         if index % 2:
-            x1, y1, x2, y2 = photo.record()["box"]
+            x1, y1, x2, y2 = box
             middle = np.array([random.uniform(y1, y2), random.uniform(x1, x2)])
             corner = np.clip(middle - side / 2, 0, room).astype(int)
         crop = picture[corner[0] : corner[0] + side, corner[1] : corner[1] + side]
         crops.append(crop[:, ::-1] if random.random() < 0.5 else crop)
     return _as_tensor(np.stack(crops))
+
+
+@lru_cache(KEPT)
+def decoded(photo: Place) -> tuple[np.ndarray, tuple[float, ...]]:
+    """A photo, (S, S, 3) uint8, and the box of its face; of small sets it stays in memory."""
+    return photo.picture(), tuple(photo.record()["box"])
 
 
 def difference(painted: Tensor, wanted: Tensor) -> Tensor:

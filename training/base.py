@@ -7,7 +7,6 @@ is the MODEL without FlashFace, and where the stage of FlashFace starts.
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import Tensor
 from . import checkpoint, data, diffusion, host, record, stage, text
 from .coder import Coder, load_coder
 from .config import Config
+from .course import Course
 from .data import Latents
 from .steps import make_average, torch_random_of
 
@@ -26,8 +26,6 @@ SHOWN, PREVIEW_STEPS, PREVIEW_CFG = 8, 20, 4.0
 
 def train(config: Config) -> text.Captioned:
     """Train to the last step, or to a stop that was asked for; the averaged model."""
-    from tqdm import tqdm
-
     host.enter(config.device == "cpu")
     from . import graph
 
@@ -38,54 +36,39 @@ def train(config: Config) -> text.Captioned:
     coder = load_coder(config, run)
     latents, held_out = stage.read_latents(config, run, coder.key)
     state = checkpoint.load_state(folder)
-    words = stage.make_words(config, latents, state)
-    model = text.Captioned(graph.Plain(stage.sizes_of(config.network)), words)
-    model = model.to(accelerator.device)
+    net = graph.Plain(stage.sizes_of(config.network))
+    if own.start:
+        net.unet.load_state_dict(load_base(Path(own.start).expanduser()))
+        words = stage.load_words(run / stage.WORDS)
+    else:
+        words = stage.make_words(config, latents, state)
+    model = text.Captioned(net, words).to(accelerator.device)
     average, optimizer = make_average(model), stage.make_optimizer(model, own)
-    step = stage.resume(state, model, average, optimizer)
-    del state
+    stage.resume(state, model, average, optimizer)
     wrapped = accelerator.prepare(model)
     none = np.array(text.tokenize(""))
     sampler = data.Sampler(latents, own, config.seed, none)
-    stop, losses, began = checkpoint.stop_asked(), [], time.monotonic()
-    if accelerator.is_main_process:
-        record.open_run(folder, config)
-        record.forget_after(folder, step)
-    bar = tqdm(total=own.steps, initial=step, unit="step", mininterval=2,
-               disable=not accelerator.is_main_process)  # fmt: skip
-    stopping = False
-    while step < own.steps and not stopping:
-        batch = data.part_of(
-            sampler.draw(step, with_references=False),
-            accelerator.process_index,
-            accelerator.num_processes,
-        )
+    course = Course(config, own, folder, state, accelerator.is_main_process,
+                    stage.agreed(accelerator))  # fmt: skip
+    del state
+    batches = data.batches(sampler, course, False, accelerator, config.workers)
+    for batch in batches:
         batch = data.to_device(batch, accelerator.device)
         with accelerator.autocast():
             predicted = wrapped(**stage.inputs_of(batch))
         loss = stage.loss_of(predicted, batch, own)
         accelerator.backward(loss)
-        stage.update(wrapped, average, optimizer, own, step, accelerator)
-        step += 1
-        stopping = stage.agreed(stop, accelerator)
-        losses.append(float(loss.detach()))
-        bar.update()
-        if not accelerator.is_main_process:
-            continue
-        if step % config.log_every == 0:
-            rate = len(losses) * own.batch / (time.monotonic() - began)
-            record.note(folder, step, loss=float(np.mean(losses)), samples_per_second=rate)
-            bar.set_postfix(loss=f"{np.mean(losses):.4f}")
-            losses, began = [], time.monotonic()
-        if step % config.sample_every == 0 or step == own.steps:
-            measure(average, held_out, folder, step)
-            save_previews(average, held_out, none, coder, folder, step)
-            began = time.monotonic()
-        if step % config.save_every == 0 or step == own.steps or stopping:
+        stage.update(wrapped, average, optimizer, own, course, accelerator)
+        course.note(loss)
+        if course.measures:
+            measure(average, held_out, folder, course.step)
+            save_previews(average, held_out, none, coder, folder, course.step)
+            course.begin_lap()
+        if course.saves:
             # The export first: once the last state is there, nothing would write it again.
             export(run, average)
-            stage.save(folder, step, model, average, optimizer, config.keep_every)
-            began = time.monotonic()
+            stage.save(course, model, average, optimizer)
+            course.begin_lap()
     return average
 
 
@@ -99,8 +82,18 @@ def export(run: Path, model: text.Captioned) -> None:
 def load_base(path: Path) -> dict[str, Tensor]:
     """The weights of a plain UNet: what `export` wrote, or those of an SD1.5 checkpoint.
 
-    Raises FileNotFoundError where there is no file.
+    Raises FileNotFoundError where there is no file, ValueError where no UNet is in it.
     """
+    tensors = read_start(path)
+    for prefix in ("unet.", "model.diffusion_model.", ""):
+        if f"{prefix}input_blocks.0.0.weight" in tensors:
+            own = {n: t for n, t in tensors.items() if n.startswith(prefix)}
+            return {name.removeprefix(prefix): tensor.float() for name, tensor in own.items()}
+    raise ValueError(f"{path} holds no UNet of SD1.5's layout: no input_blocks.0.0.weight in it.")
+
+
+def read_start(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file that a stage starts from; raises FileNotFoundError without one."""
     import comfy.utils
 
     if not path.exists():
@@ -108,12 +101,7 @@ def load_base(path: Path) -> dict[str, Tensor]:
             f"There is no {path}: run python -m training.base first, or name a file of SD1.5's "
             "UNet as flashface.start."
         )
-    tensors: dict[str, Tensor] = comfy.utils.load_torch_file(str(path), safe_load=True)
-    for prefix in ("unet.", "model.diffusion_model.", ""):
-        if f"{prefix}input_blocks.0.0.weight" in tensors:
-            own = {n: t for n, t in tensors.items() if n.startswith(prefix)}
-            return {name.removeprefix(prefix): tensor.float() for name, tensor in own.items()}
-    raise ValueError(f"{path} holds no UNet of SD1.5's layout: no input_blocks.0.0.weight in it.")
+    return comfy.utils.load_torch_file(str(path), safe_load=True)
 
 
 def measure(model: text.Captioned, held_out: Latents, folder: Path, step: int) -> None:

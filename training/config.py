@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 CHOICES = {"network.init": ("copy", "zero"), "precision": ("fp32", "bf16")}
-FROM_ZERO = ("seed", "keep_every", "warmup", "steps", "half_blocks")
+FROM_ZERO = ("seed", "keep_every", "warmup", "steps", "half_blocks", "workers")
 
 
 class ConfigError(ValueError):
@@ -37,15 +37,21 @@ class Data:
 
 @dataclass(frozen=True)
 class Autoencoder:
-    """TAESD's layout, of which `half_blocks` of three blocks at half size are trained."""
+    """TAESD's layout, of which `half_blocks` of three blocks at half size are trained.
+
+    minutes: as in `Stage`. start: a file of an earlier run's autoencoder to begin with.
+    """
 
     steps: int = 20_000
+    minutes: float = 0.0
     batch: int = 8
     crop: int = 64
     lr: float = 5e-4
+    lr_end: float = 1e-5
     warmup: int = 100
     half_blocks: int = 1
     noise: float = 0.05  # added to unit latents, so that near latents give near pictures
+    start: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,12 +73,14 @@ class Network:
 class Stage:
     """A diffusion stage, of the plain base or of FlashFace.
 
+    minutes: where set, the stage ends by the clock, not after `steps`; see course.py.
     batch: pictures in all processes together. share: targets that share a reference set.
     snr: ceiling of the signal-to-noise weight, 0 for plain noise MSE. head_weight: of the loss
     inside the head's mask, outside 1. words_lr: of the learned token rows, 0 leaves them fixed.
     """
 
     steps: int = 50_000
+    minutes: float = 0.0
     batch: int = 32
     share: int = 1
     lr: float = 2e-5
@@ -90,16 +98,20 @@ class Stage:
     drop_references: float = 0.1
     drop_both: float = 0.05
     references: int = 4  # at most; drawn uniformly from 1 on
-    start: str = ""  # a file with the UNet to start from; empty: the run's own base
+    start: str = ""  # a file to start from: a UNet, or what this stage wrote; empty: the run's base
 
 
 @dataclass(frozen=True)
 class Config:
-    """A whole run. precision: "fp32" or "bf16" (autocast over fp32 weights)."""
+    """A whole run. precision: "fp32" or "bf16" (autocast over fp32 weights).
+
+    workers: processes that draw batches ahead and read photos; 0: the training process itself.
+    """
 
     run: str = "paper"
     seed: int = 0
     threads: int = 1
+    workers: int = 0
     device: str = "cuda"
     precision: str = "bf16"
     save_every: int = 1000

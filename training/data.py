@@ -7,7 +7,8 @@ resuming needs only the step's number, and two processes see what one would have
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from .config import Stage
+from .course import Course
 from .diffusion import stratified_times
 from .shards import HELD_OUT_FROM
 from .steps import random_of, torch_random_of
@@ -170,6 +173,39 @@ class Sampler:
         own = self.tokens[photo]
         tokens = own[int(random.integers(len(own)))]
         return self.none if empty else with_strangers(tokens, random, STRANGERS)
+
+
+def batches(
+    sampler: Sampler, course: Course, with_references: bool, accelerator: Any, workers: int
+) -> Iterator[Batch]:
+    """This process's part of the batch of each step, until the course ends.
+
+    workers: processes that draw ahead; what they draw does not depend on their number.
+    """
+
+    def draw(step: int) -> Batch:
+        whole = sampler.draw(step, with_references)
+        return part_of(whole, accelerator.process_index, accelerator.num_processes)
+
+    if not workers:
+        yield from (draw(step) for step in course)
+        return
+    loader: Any = DataLoader(
+        _Drawn(draw), None, sampler=range(course.step, sys.maxsize), num_workers=workers,
+        prefetch_factor=4, multiprocessing_context="fork",
+    )  # fmt: skip
+    yield from (batch for _, batch in zip(course, loader, strict=False))
+
+
+class _Drawn(Dataset):
+    """Batches by their steps' numbers, as torch's DataLoader asks for them."""
+
+    def __init__(self, draw: Callable[[int], Batch]) -> None:
+        self.draw = draw
+
+    def __getitem__(self, step: int) -> Batch:
+        torch.set_num_threads(1)
+        return self.draw(step)
 
 
 def part_of(batch: Batch, rank: int, ranks: int) -> Batch:

@@ -9,7 +9,6 @@ pack's Load FlashFace Model reads.
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from torch import Tensor
 from . import base, checkpoint, data, diffusion, host, record, stage, text
 from .coder import Coder, load_coder
 from .config import Config
+from .course import Course
 from .data import Latents
 from .steps import make_average, torch_random_of
 
@@ -30,8 +30,6 @@ PREVIEW_STEPS, PREVIEW_CFG, PREVIEW_C = 20, 4.0, 2.0
 
 def train(config: Config) -> text.Captioned:
     """Train to the last step, or to a stop that was asked for; the averaged model."""
-    from tqdm import tqdm
-
     host.enter(config.device == "cpu")
     own, run = config.flashface, host.runs_folder() / config.run
     accelerator = stage.make_accelerator(config)
@@ -41,27 +39,19 @@ def train(config: Config) -> text.Captioned:
     state = checkpoint.load_state(folder)
     model = start(config, run, latents, state).to(accelerator.device)
     average, optimizer = make_average(model), stage.make_optimizer(model, own)
-    step = stage.resume(state, model, average, optimizer)
-    del state
+    stage.resume(state, model, average, optimizer)
     wrapped = accelerator.prepare(model)
     none = np.array(text.tokenize(""))
     sampler = data.Sampler(latents, own, config.seed, none)
-    stop, losses, began = checkpoint.stop_asked(), [], time.monotonic()
-    if accelerator.is_main_process:
-        record.open_run(folder, config)
-        record.forget_after(folder, step)
-        if step:
-            # Written after the states, since a run without one begins with this very file.
-            stage.export_words(run / stage.WORDS, average.words)
-    bar = tqdm(total=own.steps, initial=step, unit="step", mininterval=2,
-               disable=not accelerator.is_main_process)  # fmt: skip
-    stopping = False
-    while step < own.steps and not stopping:
-        batch = data.part_of(
-            sampler.draw(step, with_references=True),
-            accelerator.process_index,
-            accelerator.num_processes,
-        )
+    course = Course(config, own, folder, state, accelerator.is_main_process,
+                    stage.agreed(accelerator))  # fmt: skip
+    del state
+    if course.step and course.main:
+        # Written after the states, since a run without one begins with this very file.
+        stage.export_words(run / stage.WORDS, average.words)
+    batches = data.batches(sampler, course, True, accelerator, config.workers)
+    for batch in batches:
+        rows = batch.sees.nonzero().flatten().to(accelerator.device)
         batch = data.to_device(batch, accelerator.device)
         with accelerator.autocast():
             predicted = wrapped(
@@ -69,32 +59,22 @@ def train(config: Config) -> text.Captioned:
                 region=batch.region,
                 references=batch.references,
                 reference_tokens=batch.reference_tokens,
-                rows=batch.sees.nonzero().flatten(),
+                rows=rows,
             )
         loss = stage.loss_of(predicted, batch, own)
         accelerator.backward(loss)
-        stage.update(wrapped, average, optimizer, own, step, accelerator)
-        step += 1
-        stopping = stage.agreed(stop, accelerator)
-        losses.append(float(loss.detach()))
-        bar.update()
-        if not accelerator.is_main_process:
-            continue
-        if step % config.log_every == 0:
-            rate = len(losses) * own.batch / (time.monotonic() - began)
-            record.note(folder, step, loss=float(np.mean(losses)), samples_per_second=rate)
-            bar.set_postfix(loss=f"{np.mean(losses):.4f}")
-            losses, began = [], time.monotonic()
-        if step % config.sample_every == 0 or step == own.steps:
-            measure(average, held_out, none, folder, step)
-            save_previews(average, held_out, none, coder, folder, step)
-            began = time.monotonic()
-        if step % config.save_every == 0 or step == own.steps or stopping:
+        stage.update(wrapped, average, optimizer, own, course, accelerator)
+        course.note(loss)
+        if course.measures:
+            measure(average, held_out, none, folder, course.step)
+            save_previews(average, held_out, none, coder, folder, course.step)
+            course.begin_lap()
+        if course.saves:
             # The export first: once the last state is there, nothing would write it again.
             export(run / EXPORT, average)
-            stage.save(folder, step, model, average, optimizer, config.keep_every)
+            stage.save(course, model, average, optimizer)
             stage.export_words(run / stage.WORDS, average.words)
-            began = time.monotonic()
+            course.begin_lap()
     return average
 
 
@@ -109,8 +89,12 @@ def start(
 
     torch.manual_seed(config.seed)
     net = graph.FlashFace(stage.sizes_of(config.network))
-    unet = base.load_base(Path(config.flashface.start or run / base.EXPORT).expanduser())
-    net.start_from(unet, config.network.init)
+    path = Path(config.flashface.start or run / base.EXPORT).expanduser()
+    tensors = base.read_start(path)
+    if "mask_conv.weight" in tensors:
+        graph.load_compact(net, tensors)
+    else:
+        net.start_from(base.load_base(path), config.network.init)
     if config.network.clip or state:
         return text.Captioned(net, stage.make_words(config, latents, state))
     return text.Captioned(net, stage.load_words(run / stage.WORDS))

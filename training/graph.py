@@ -204,6 +204,14 @@ def compact_tensors(net: FlashFace) -> dict[str, Tensor]:
     return found
 
 
+@torch.no_grad()
+def load_compact(net: FlashFace, tensors: dict[str, Tensor]) -> None:
+    """Fill a network from the names of the compact format; KeyError where one is missing."""
+    for name, tensor in compact_tensors(net).items():
+        if not in_tail(name.removeprefix("referencenet.")) or not name.startswith("referencenet."):
+            tensor.copy_(tensors[name])
+
+
 def _keep_y(y: Tensor, context: Any, value: Any, options: Options):
     options["y"] = y
     return y, context, value

@@ -7,8 +7,11 @@ tells near-duplicates. One file a shard; shards that are there already are left 
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +46,16 @@ def encode_sets(config: Config) -> None:
     run = host.runs_folder() / config.run
     coder = load_coder(config, run)
     key = latents_key(coder.key, config.data)
+    work = list(_missing(config, run, key))
+    jobs = [(photos, config.data) for _, photos in work]
+    with _mapped(config.workers) as in_order:
+        read = in_order(read_shard, jobs)
+        for (path, _), shard in tqdm(zip(work, read, strict=True), total=len(work), unit="shard"):
+            checkpoint.write_tensors(path, encode_shard(coder, shard), {MADE_BY: key})
+
+
+def _missing(config: Config, run: Path, key: str) -> Iterator[tuple[Path, list[Place]]]:
+    """Files of latents to make, each with the photos of its shard."""
     for names in (config.data.train, config.data.held_out):
         for source, target in latent_folders(run, names):
             photos = shards.find_photos([source])
@@ -51,11 +64,21 @@ def encode_sets(config: Config) -> None:
             by_shard: dict[str, list[Place]] = {}
             for photo in photos:
                 by_shard.setdefault(photo.tar.stem, []).append(photo)
-            for name, own in tqdm(by_shard.items(), unit="shard", desc=str(source.name)):
+            for name, own in by_shard.items():
                 path = target / f"{name}.safetensors"
                 if not path.exists() or made_by(path) != key:
-                    tensors = encode_shard(coder, own, config)
-                    checkpoint.write_tensors(path, tensors, {MADE_BY: key})
+                    yield path, own
+
+
+@contextmanager
+def _mapped(workers: int) -> Iterator[Callable[..., Iterator[Shard]]]:
+    """`map`, in this process or in several."""
+    if not workers:
+        yield map
+        return
+    # Before any of this process's threads is in the way: the workers use none of torch's.
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        yield pool.imap
 
 
 def latent_folders(run: Path, names: Sequence[str]) -> list[tuple[Path, Path]]:
@@ -78,35 +101,65 @@ def made_by(path: Path) -> str:
         return (file.metadata() or {}).get(MADE_BY, "")
 
 
-def encode_shard(coder: Coder, photos: Sequence[Place], config: Config) -> dict[str, Tensor]:
-    """All that training needs of the photos of one shard; see `data.Latents`.
+@dataclass(frozen=True)
+class Shard:
+    """What a shard's M photos are before they are encoded; S, f: sizes in pixels.
+
+    pictures: (M, S, S, 3) and faces: (M, f, f, 3) uint8. regions: 0 or 1, heads: 0..255, both
+    (M, 1, S / 8, S / 8) uint8.
+    """
+
+    pictures: np.ndarray
+    faces: np.ndarray
+    regions: Tensor
+    heads: Tensor
+    captions: list[list[str]]
+    hashes: list[int]
+    people: list[int]
+
+
+def read_shard(job: tuple[Sequence[Place], Data]) -> Shard:
+    """All that training needs of the photos of one shard, which may be done in another process.
 
     Raises ValueError for photos that are not square or have other numbers of captions.
     """
-    pictures, faces, regions, heads, tokens, hashes = [], [], [], [], [], []
-    size = config.data.size
+    photos, sizes = job
+    pictures, faces, regions, heads, captions = [], [], [], [], []
+    size = sizes.size
     for photo in photos:
         record = photo.record()
         image = Image.fromarray(photo.picture())
-        face = face_of(image, record, config.data.face_size)
         scale = size / image.width
         box = Box(*record["box"]).scaled(scale, scale)
         pictures.append(_scaled(image, size))
-        faces.append(np.asarray(face))
+        faces.append(face_of(image, record, sizes.face_size))
         # Every 8th pixel, as the pack and the authors bring a region to the latent's size.
         regions.append(box_mask([region_extent(box, square=True)], size, size)[::8, ::8])
         heads.append(_head(photo, size // 8))
-        tokens.append([text.tokenize(caption) for caption in record["captions"]])
-        hashes.append(perceptual_hash(face))
-    _check_captions(photos, [len(own) for own in tokens])
+        captions.append(record["captions"])
+    _check_captions(photos, [len(own) for own in captions])
+    return Shard(
+        pictures=np.stack(pictures),
+        faces=np.stack([np.asarray(face) for face in faces]),
+        regions=torch.stack(regions).unsqueeze(1).to(torch.uint8),
+        heads=torch.stack(heads).unsqueeze(1),
+        captions=captions,
+        hashes=[perceptual_hash(face) for face in faces],
+        people=[photo.person for photo in photos],
+    )
+
+
+def encode_shard(coder: Coder, shard: Shard) -> dict[str, Tensor]:
+    """The tensors of a shard; see `data.Latents`."""
+    tokens = [[text.tokenize(caption) for caption in own] for own in shard.captions]
     return {
-        "targets": _encoded(coder, pictures),
-        "faces": _encoded(coder, faces),
-        "regions": torch.stack(regions).unsqueeze(1).to(torch.uint8),
-        "heads": torch.stack(heads).unsqueeze(1),
+        "targets": _encoded(coder, shard.pictures),
+        "faces": _encoded(coder, shard.faces),
+        "regions": shard.regions,
+        "heads": shard.heads,
         "tokens": torch.tensor(tokens, dtype=torch.int32),
-        "hashes": torch.tensor(hashes, dtype=torch.int64),
-        "people": torch.tensor([photo.person for photo in photos], dtype=torch.int64),
+        "hashes": torch.tensor(shard.hashes, dtype=torch.int64),
+        "people": torch.tensor(shard.people, dtype=torch.int64),
     }
 
 
@@ -143,9 +196,9 @@ def _scaled(image: Image.Image, size: int) -> np.ndarray:
     return np.asarray(image if same else image.resize((size, size), Image.Resampling.LANCZOS))
 
 
-def _encoded(coder: Coder, pictures: list[np.ndarray]) -> Tensor:
-    pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
-    return torch.cat([coder.encode(part) for part in pixels.split(16)]).half()
+def _encoded(coder: Coder, pictures: np.ndarray) -> Tensor:
+    parts = torch.from_numpy(pictures).permute(0, 3, 1, 2).split(16)
+    return torch.cat([coder.encode(part.float() / 255) for part in parts]).half()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ class Place:
     key: str
     person: int
     tar: Path
-    files: dict[str, list[int]]
+    files: dict[str, list[int]] = field(hash=False)
 
     def read(self, ending: str) -> bytes:
         """The bytes of one of its files, such as `webp` or `json`."""

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from . import checkpoint, data, diffusion, host, text
 from .config import Config, Network, Stage
+from .course import Course
 from .data import Batch, Latents
 from .latents import latent_folders, latents_key, made_by
-from .steps import follow, learning_rate, torch_random_of
+from .steps import follow, torch_random_of
 
 MEASURED_TIMES = (150, 400, 650, 850)
 MEASURED = 32
@@ -37,12 +38,16 @@ def make_accelerator(config: Config) -> Any:
     return Accelerator(cpu=config.device == "cpu", mixed_precision=precision)
 
 
-def agreed(stop: Callable[[], bool], accelerator: Any) -> bool:
-    """Whether any process was asked to stop: all of them end after the same step."""
-    if accelerator.num_processes == 1:
-        return stop()
-    asked = torch.tensor(float(stop()), device=accelerator.device)
-    return bool(accelerator.reduce(asked) > 0)
+def agreed(accelerator: Any) -> Callable[[bool], bool]:
+    """Whether any process says so: all of them end after the same step."""
+
+    def any_of(answer: bool) -> bool:
+        if accelerator.num_processes == 1:
+            return answer
+        asked = torch.tensor(float(answer), device=accelerator.device)
+        return bool(accelerator.reduce(asked) > 0)
+
+    return any_of
 
 
 def read_latents(config: Config, run: Path, coder_key: str) -> tuple[Latents, Latents]:
@@ -69,7 +74,8 @@ def make_optimizer(model: text.Captioned, own: Stage) -> torch.optim.Optimizer:
     if rows and own.words_lr:
         groups.append({"params": rows, "share": own.words_lr / own.lr, "weight_decay": 0.0})
     betas = (0.9, own.beta2)
-    return torch.optim.AdamW(groups, own.lr, betas, weight_decay=own.weight_decay)
+    fused = all(parameter.is_cuda for parameter in model.parameters())
+    return torch.optim.AdamW(groups, own.lr, betas, weight_decay=own.weight_decay, fused=fused)
 
 
 def loss_of(predicted: Tensor, batch: Batch, own: Stage) -> Tensor:
@@ -85,37 +91,38 @@ def inputs_of(batch: Batch) -> dict[str, Tensor]:
 
 
 def update(
-    model: nn.Module, average: nn.Module, optimizer: Any, own: Stage, step: int, accelerator: Any
+    model: nn.Module,
+    average: nn.Module,
+    optimizer: Any,
+    own: Stage,
+    course: Course,
+    accelerator: Any,
 ) -> None:
     """Clip, step the optimiser at this step's rate, and let the average follow."""
     accelerator.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], own.clip)
-    rate = learning_rate(step, own.steps, own.lr, own.lr_end, own.warmup)
+    rate = course.rate
     for group in optimizer.param_groups:
         group["lr"] = rate * group["share"]
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    follow(average, accelerator.unwrap_model(model), step, own.ema)
+    follow(average, accelerator.unwrap_model(model), course.step, own.ema)
 
 
 def resume(
     state: dict[str, Any] | None, model: nn.Module, average: nn.Module, optimizer: Any
-) -> int:
-    """Load the state of a stage, where there is one; the number of steps that it has done, or 0."""
-    if state is None:
-        return 0
-    model.load_state_dict(state["model"])
-    average.load_state_dict(state["average"])
-    optimizer.load_state_dict(state["optimizer"])
-    return state["step"]
-
-
-def save(
-    folder: Path, step: int, model: nn.Module, average: nn.Module, optimizer: Any, every: int
 ) -> None:
+    """Load the state of a stage, where there is one."""
+    if state is not None:
+        model.load_state_dict(state["model"])
+        average.load_state_dict(state["average"])
+        optimizer.load_state_dict(state["optimizer"])
+
+
+def save(course: Course, model: nn.Module, average: nn.Module, optimizer: Any) -> None:
     """Write a checkpoint of a stage."""
-    state = {"step": step, "model": model.state_dict(), "average": average.state_dict()}
-    state["optimizer"] = optimizer.state_dict()
-    checkpoint.save_state(folder, step, state, every)
+    state = {"step": course.step, "seconds": course.seconds, "model": model.state_dict()}
+    state |= {"average": average.state_dict(), "optimizer": optimizer.state_dict()}
+    checkpoint.save_state(course.folder, course.step, state, course.config.keep_every)
 
 
 def make_words(

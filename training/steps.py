@@ -26,26 +26,24 @@ def torch_random_of(*numbers: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(random_of(*numbers).integers(2**62)))
 
 
-def learning_rate(step: int, steps: int, start: float, end: float, warmup: int) -> float:
-    """Linear warm-up, then half a cosine from `start` to `end` at the last step."""
+def learning_rate(step: int, done: float, start: float, end: float, warmup: int) -> float:
+    """Linear warm-up over steps, then half a cosine from `start` to `end`; done: 0 to 1 of it."""
     rising = min(1.0, (step + 1) / max(warmup, 1))
-    falling = 0.5 * (1 + math.cos(math.pi * min(step / max(steps, 1), 1.0)))
+    falling = 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
     return rising * (end + (start - end) * falling)
 
 
 def make_average(net: Net) -> Net:
-    """A copy of a network that will follow its weights."""
-    return copy.deepcopy(net).eval().requires_grad_(False)
+    """A copy of a network that will follow its weights; its buffers are the network's own."""
+    shared = {id(buffer): buffer for buffer in net.buffers()}
+    return copy.deepcopy(net, shared).eval().requires_grad_(False)
 
 
 def follow(average: torch.nn.Module, net: torch.nn.Module, step: int, decay: float) -> None:
     """Move the average towards the network; quicker at first, when there is little to average."""
-    import torch
+    from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-    share = 1 - min(decay, (step + 1) / (step + 10))
-    with torch.no_grad():
-        # Modules that two networks share are listed once; state_dict would have them twice.
-        for own, theirs in zip(average.parameters(), net.parameters(), strict=True):
-            own.lerp_(theirs, share)
-        for own, theirs in zip(average.buffers(), net.buffers(), strict=True):
-            own.copy_(theirs)
+    # Modules that two networks share are listed once; state_dict would have them twice.
+    own: list[torch.Tensor] = list(average.parameters())
+    theirs: list[torch.Tensor] = list(net.parameters())
+    get_ema_multi_avg_fn(min(decay, (step + 1) / (step + 10)))(own, theirs, 0)
