@@ -51,7 +51,8 @@ def main() -> None:
 
         print("writing full-size random weights ...", flush=True)
         write_checkpoint(file)
-        report_loading(file)
+        if not options.quick:
+            report_loading(file)
         print("loading them for the steps ...", flush=True)
         model = Model(file, options.compile)
         for size, images, count in product(options.size, options.images, options.references):
@@ -70,6 +71,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--memory", action="store_true", help="also the peak memory of a step")
     parser.add_argument("--cuda", action="store_true", help="on the GPU, as ComfyUI is set up")
     parser.add_argument("--compile", action="store_true", help="through TorchCompileModel")
+    parser.add_argument(
+        "--quick", action="store_true", help="steps alone: no loading, no operations counted"
+    )
     parser.add_argument("--profile", action="store_true", help="also what the time goes into")
     parser.add_argument("--comfyui", help="version, default the newest known")
     parser.add_argument(
@@ -118,26 +122,33 @@ def report_steps(model, case, options: argparse.Namespace) -> None:
     print(f"{case}: preparing the features of *reused*", flush=True)
     runs = model.runs(case)
     counted, memory, found = {}, {}, {name: [] for name in runs}
-    for name, run in runs.items():  # counting also warms up
-        counted[name] = operations(run) / case.steps
-        note = f"{counted[name] / 1e12:.2f} TFLOP"
+    for name, run in runs.items():  # which also warms up
+        note = ""
+        if options.quick:
+            run()
+        else:
+            counted[name] = operations(run) / case.steps
+            note = f"{counted[name] / 1e12:.2f} TFLOP"
         if options.memory:
             memory[name] = peak_memory(run)
             note += f", peak +{memory[name] / 1e6:.0f} MB"
-        print(f"  counted  {title(name)}  {note}", flush=True)
+        print(f"  once     {title(name)}  {note}", flush=True)
     for number in range(1, options.rounds + 1):
         for name, run in runs.items():
             found[name].append(seconds(run) / case.steps)
-            print(f"  round {number}  {title(name)}  {found[name][-1]:8.3f} s", flush=True)
+            print(f"  round {number}  {title(name)}  {found[name][-1]:8.4f} s", flush=True)
     print(f"{case}: per step")
     middle = {name: statistics.median(times) for name, times in found.items()}
     for name, times in found.items():
         plain = (name[0], "plain")
+        work = ""
+        if counted:
+            more = counted[name] / counted[plain]
+            work = f"  {counted[name] / 1e12:6.2f} TFLOP, {more:.2f} x"
         peak = f"   peak +{memory[name] / 1e6:.0f} MB" if memory else ""
         print(
-            f"  {title(name)} {middle[name]:8.3f} s  ({min(times):.3f} to {max(times):.3f})   "
-            f"{middle[name] / middle[plain]:.2f} x plain  {counted[name] / 1e12:6.2f} TFLOP, "
-            f"{counted[name] / counted[plain]:.2f} x{peak}",
+            f"  {title(name)} {middle[name]:8.4f} s  ({min(times):.4f} to {max(times):.4f})   "
+            f"{middle[name] / middle[plain]:.2f} x plain{work}{peak}",
             flush=True,
         )
         if options.profile:

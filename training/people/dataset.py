@@ -30,6 +30,7 @@ from .vector import vector_names
 
 log = logging.getLogger(__name__)
 FORMAT = 1
+COMPILING = 3  # people, who between them have hair, clothes, hats and glasses of most kinds
 RENDERER = 2  # raised whenever the same seed gives other pictures
 
 
@@ -131,11 +132,12 @@ def _drawn(folder: Path, settings: SetSettings, shards: list[int], processes: in
     if processes <= 1 or len(jobs) <= 1:
         yield from map(_draw_shard, jobs)
         return
-    _draw_shard((folder, settings, shards[0]))  # compiles for all, before they start together
-    yield shards[0]
+    for seed in settings.seeds(0)[:COMPILING]:  # compiles for all, before they start together
+        for sitting in sittings(seed, settings.photos, settings.kind):
+            take_photo(look_of(seed, sitting), sitting.shot, 16)
     context = multiprocessing.get_context("spawn")
     with context.Pool(processes) as pool:
-        yield from pool.imap_unordered(_draw_shard, jobs[1:])
+        yield from pool.imap_unordered(_draw_shard, jobs)
 
 
 def _draw_shard(job: tuple[Path, SetSettings, int]) -> int:

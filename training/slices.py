@@ -1,0 +1,134 @@
+"""One command for a machine that is lent for minutes: python -m training.slices RECIPE OUT
+
+Draws the recipe's sets in the background, runs the stages one after the other, stops them in time,
+and packs what they made into pieces under OUT. Called again on the same machine it goes on from
+the full state; elsewhere, with the pieces of an earlier slice (--from), from their weights with a
+fresh optimiser. How long each stage runs is the recipe's: `minutes` of its stages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import checkpoint, host, pieces
+from .config import Config, load_config
+from .places import PROJECT
+from .shards import resolve
+
+NEEDS = {
+    "autoencoder": ("autoencoder",),
+    "base": ("latents", "base"),
+    "flashface": ("latents", "flashface"),
+}
+SAVING = 20.0  # seconds that a stage may take to save when it is stopped
+PACKING = 15.0
+
+
+def main() -> int:
+    """Run a slice; the exit status is that of the stage that failed, 0 where none did."""
+    options = parse()
+    config = load_config(options.config, options.changes)
+    run = host.runs_folder() / config.run
+    if options.pieces:
+        pieces.unpack(options.pieces, run)
+    end = time.monotonic() + 60 * options.minutes - PACKING
+    drawing = drawn(config, options)
+    status = 0
+    try:
+        wait_for_shards(config, end)
+        for stage in in_order(options.stages):
+            changes = [*options.changes, *start_of(stage, run)]
+            status = run_until(end, stage, [str(options.config), *changes])
+            if status or time.monotonic() > end - SAVING:
+                break
+    finally:
+        for process in drawing:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+        pieces.pack(run, options.out, options.piece)
+    return status
+
+
+def in_order(stages: Sequence[str]) -> list[str]:
+    """The commands of some stages; photos drawn meanwhile are encoded before they are needed."""
+    return [name for stage in stages for name in NEEDS[stage]]
+
+
+def parse() -> argparse.Namespace:
+    """The command line's options."""
+    parser = argparse.ArgumentParser(prog="python -m training.slices", description=__doc__)
+    parser.add_argument("config", type=Path, help="a recipe, such as configs/people-gpu.toml")
+    parser.add_argument("out", type=Path, help="folder for the pieces")
+    parser.add_argument("changes", nargs="*", metavar="KEY=VALUE")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of the whole slice")
+    parser.add_argument("--piece", type=float, default=15.0, help="MB of a piece at most")
+    parser.add_argument("--from", dest="pieces", type=Path, help="folder of another slice's pieces")
+    parser.add_argument("--stages", nargs="+", choices=NEEDS, default=list(NEEDS))
+    parser.add_argument("--people", type=int, default=3000)
+    parser.add_argument("--held-out", type=int, default=100)
+    parser.add_argument("--processes", type=int, default=max((os.cpu_count() or 2) - 3, 1))
+    return parser.parse_intermixed_args()
+
+
+def drawn(config: Config, options: argparse.Namespace) -> list[subprocess.Popen[bytes]]:
+    """Processes that draw what is missing of the recipe's sets."""
+    found = []
+    for split, names, people in (
+        ("held-out", config.data.held_out, options.held_out),
+        ("train", config.data.train, options.people),
+    ):
+        for folder in resolve(names, host.runs_folder()):
+            processes = options.processes if split == "train" else 1
+            command = [
+                sys.executable,
+                "-m",
+                "training.people",
+                "set",
+                str(folder),
+                "--split",
+                split,
+            ]
+            command += ["--people", str(people), "--size", str(config.data.size)]
+            command += ["--processes", str(processes)]
+            found.append(subprocess.Popen(command, cwd=PROJECT, start_new_session=True))
+    return found
+
+
+def wait_for_shards(config: Config, end: float) -> None:
+    """Wait until every set has something to begin with, or the slice is over."""
+    folders = resolve((*config.data.train, *config.data.held_out), host.runs_folder())
+    while time.monotonic() < end and any(not list(f.glob("shard-*.json")) for f in folders):
+        time.sleep(0.5)
+
+
+def start_of(stage: str, run: Path) -> list[str]:
+    """The change that lets a stage go on from its weights, where its state is not at hand."""
+    export = run / f"{stage}.safetensors"
+    if export.exists() and not checkpoint.finished(run / stage):
+        return [f"{stage}.start={export}"]
+    return []
+
+
+def run_until(end: float, stage: str, arguments: Sequence[str]) -> int:
+    """Run a stage, and have it save and stop in time; its exit status."""
+    process = subprocess.Popen([sys.executable, "-m", f"training.{stage}", *arguments], cwd=PROJECT)
+    try:
+        return process.wait(max(end - SAVING - time.monotonic(), 0.1))
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGTERM)
+    try:
+        return process.wait(SAVING)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
