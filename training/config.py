@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 CHOICES = {"network.init": ("copy", "zero"), "precision": ("fp32", "bf16")}
-FROM_ZERO = ("seed", "keep_every", "warmup", "steps", "half_blocks", "workers")
+FROM_ZERO = ("seed", "keep_every", "warmup", "steps", "half_blocks", "workers", "seconds")
 
 
 class ConfigError(ValueError):
@@ -102,6 +102,31 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Judges:
+    """Networks that tell who and what a painted picture shows (training/judges).
+
+    train, held_out: sets of the splits `judges` and `judges-held-out`. face_size: pixels of a face
+    crop. width, blocks: of the residual networks. seconds: a network's at most, 0 for no end but
+    the steps'; the learning rate falls by whichever is nearer.
+    """
+
+    train: tuple[str, ...] = ("people/portraits-128/judges",)
+    held_out: tuple[str, ...] = ("people/portraits-128/judges-held-out",)
+    face_size: int = 96
+    width: int = 48
+    picture_width: int = 48
+    blocks: int = 2
+    dims: int = 128
+    steps: int = 3000
+    picture_steps: int = 1500
+    batch: int = 256
+    lr: float = 1e-3
+    margin: float = 0.4
+    scale: float = 32.0
+    seconds: int = 0
+
+
+@dataclass(frozen=True)
 class Config:
     """A whole run. precision: "fp32" or "bf16" (autocast over fp32 weights).
 
@@ -123,6 +148,7 @@ class Config:
     network: Network = field(default_factory=Network)
     base: Stage = field(default_factory=Stage)
     flashface: Stage = field(default_factory=Stage)
+    judges: Judges = field(default_factory=Judges)
 
 
 def load_config(path: Path, changes: Sequence[str] = ()) -> Config:
