@@ -9,6 +9,7 @@ from pathlib import Path
 from .checkpoint import write_tensors
 
 NOTES = ("metrics.jsonl", "config.json", "versions.json")
+JUDGES = ("faces.safetensors", "pictures.safetensors", "*report*.json")
 GRIDS = 3
 NAME = "run.tar"
 
@@ -27,6 +28,7 @@ def pack(run: Path, out: Path, megabytes: float) -> list[Path]:
             half.unlink()
         for folder in sorted(run.iterdir()) if run.exists() else ():
             notes = [folder / name for name in NOTES if (folder / name).exists()]
+            notes += sorted(path for kind in JUDGES for path in folder.glob(kind))
             for path in (*notes, *sorted(folder.glob("grids/*.png"))[-GRIDS:]):
                 tar.add(path, path.relative_to(run).as_posix())
     content, size = whole.getbuffer(), int(megabytes * 1e6)

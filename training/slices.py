@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +40,7 @@ def main() -> int:
     if options.pieces:
         pieces.unpack(options.pieces, run)
     end = time.monotonic() + 60 * options.minutes - PACKING
-    drawing = drawn(config, options)
+    beside = [Chain(commands) for commands in drawn(config, options)]
     status = 0
     try:
         wait_for_shards(config, end)
@@ -49,11 +50,35 @@ def main() -> int:
             if status or time.monotonic() > end - SAVING:
                 break
     finally:
-        for process in drawing:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
+        for chain in beside:
+            chain.end()
         pieces.pack(run, options.out, options.piece)
     return status
+
+
+class Chain(threading.Thread):
+    """Commands that run one after the other beside the stages; one that fails ends them."""
+
+    def __init__(self, commands: Sequence[Sequence[str]]) -> None:
+        super().__init__(daemon=True)
+        self.commands, self.ended = commands, False
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def run(self) -> None:
+        """Run them; what a thread does."""
+        for command in self.commands:
+            if self.ended:
+                return
+            self.process = subprocess.Popen(command, cwd=PROJECT, start_new_session=True)
+            if self.process.wait():
+                return
+
+    def end(self) -> None:
+        """Stop the command that runs, and its processes."""
+        self.ended = True
+        if self.process and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
 
 
 def in_order(stages: Sequence[str]) -> list[str]:
@@ -73,32 +98,32 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--stages", nargs="+", choices=NEEDS, default=list(NEEDS))
     parser.add_argument("--people", type=int, default=3000)
     parser.add_argument("--held-out", type=int, default=100)
+    parser.add_argument("--judges", type=int, default=0, help="people to train judges on")
     parser.add_argument("--processes", type=int, default=max((os.cpu_count() or 2) - 3, 1))
     return parser.parse_intermixed_args()
 
 
-def drawn(config: Config, options: argparse.Namespace) -> list[subprocess.Popen[bytes]]:
-    """Processes that draw what is missing of the recipe's sets."""
-    found = []
-    for split, names, people in (
-        ("held-out", config.data.held_out, options.held_out),
-        ("train", config.data.train, options.people),
-    ):
-        for folder in resolve(names, host.runs_folder()):
-            processes = options.processes if split == "train" else 1
-            command = [
-                sys.executable,
-                "-m",
-                "training.people",
-                "set",
-                str(folder),
-                "--split",
-                split,
-            ]
-            command += ["--people", str(people), "--size", str(config.data.size)]
-            command += ["--processes", str(processes)]
-            found.append(subprocess.Popen(command, cwd=PROJECT, start_new_session=True))
-    return found
+def drawn(config: Config, options: argparse.Namespace) -> list[list[list[str]]]:
+    """Chains of commands that draw the recipe's sets, the judges' after those to train on.
+
+    The judges are trained at the end of theirs, beside the stage that runs then.
+    """
+
+    def sets(split: str, names: Sequence[str], people: int, processes: int) -> list[list[str]]:
+        command = [sys.executable, "-m", "training.people", "set", "--split", split]
+        command += ["--people", str(people), "--size", str(config.data.size)]
+        command += ["--processes", str(processes)]
+        return [[*command, str(folder)] for folder in resolve(names, host.runs_folder())]
+
+    many = options.processes
+    chain = sets("train", config.data.train, options.people, many)
+    if options.judges:
+        own, few = config.judges, max(options.judges // 5, 2)
+        chain += sets("judges", own.train, options.judges, many)
+        chain += sets("judges-held-out", own.held_out, few, many)
+        recipe = [str(options.config), *options.changes]
+        chain.append([sys.executable, "-m", "training.judges", *recipe])
+    return [chain, sets("held-out", config.data.held_out, options.held_out, 1)]
 
 
 def wait_for_shards(config: Config, end: float) -> None:
