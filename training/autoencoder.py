@@ -37,6 +37,7 @@ def train(config: Config) -> taesd.Autoencoder:
     photos = shards.for_training(shards.find_photos(shards.resolve(config.data.train, run.parent)))
     held_out = read_held_out(config, run.parent)
     host.start(config.threads)
+    torch.backends.cudnn.benchmark = True  # all steps have the same sizes
     torch.manual_seed(config.seed)
     net = start(config).to(config.device)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

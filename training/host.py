@@ -54,7 +54,6 @@ def start(threads: int) -> None:
 
     torch.set_num_threads(threads)
     torch.backends.cuda.matmul.allow_tf32 = True
-    torch.backends.cudnn.benchmark = True  # sizes do not change from step to step
 
 
 def run_stage(name: str, idea: str, stage: Callable[[Config], object]) -> int:
