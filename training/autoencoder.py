@@ -7,9 +7,11 @@ metrics with the PSNR of held-out people's whole pictures, grids of them, and wi
 
 from __future__ import annotations
 
+import copy
+import os
 import sys
 from collections.abc import Sequence
-from functools import lru_cache
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +20,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import checkpoint, host, record, shards, taesd
-from .config import Config
+from .config import Autoencoder, Config
 from .course import Course
+from .replay import Replayed, Step, rates_of, set_rates
 from .shards import Place
 from .steps import follow, make_average, random_of, torch_random_of
 
 STAGE = 1  # of the random numbers
 SHOWN = 12
+CENTRED = 200  # pictures that the average's latents are centred on
 MEASURED = 24
 EXPORT = "autoencoder.safetensors"
-KEPT = 30_000  # decoded photos: 1.5 GB at 128 px
+KEPT = 30_000  # photos in memory: 1.5 GB at 128 px
 
 
 def train(config: Config) -> taesd.Autoencoder:
@@ -42,28 +46,22 @@ def train(config: Config) -> taesd.Autoencoder:
     net = start(config).to(config.device)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = make_average(net)
+    average.centre = copy.deepcopy(net.centre)
     optimizer = torch.optim.Adam(net.parameters(), own.lr, (0.9, 0.99))
+    pictures, boxes = read_pictures(photos)
     if state := checkpoint.load_state(folder):
         net.load_state_dict(state["net"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
     course = Course(config, own, folder, state)
+    take_step = make_step(net, optimizer, pictures.to(config.device), config)
     for step in course:
-        crops = read_crops(photos, own.crop, own.batch, config.seed, step).to(config.device)
-        noise = torch.randn(own.batch, 4, own.crop // 8, own.crop // 8,
-                            generator=torch_random_of(config.seed, STAGE, step, 1))  # fmt: skip
-        for group in optimizer.param_groups:
-            group["lr"] = course.rate
-        with torch.autocast(config.device, torch.bfloat16, config.precision == "bf16"):
-            latents = net.encode(crops)
-            painted = net.decode(latents + own.noise * noise.to(config.device))
-        loss = difference(painted.float(), crops)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimizer.step()
+        set_rates(optimizer, course.rate)
+        loss = take_step(draw_crops(boxes, pictures.shape[1], own, config.seed, step))
         follow(average, net, step + 1, 0.999)
         course.note(loss)
+        if course.measures or course.saves:
+            recentre(average, pictures)
         if course.measures:
             measure(average, held_out, folder, course.step)
             course.begin_lap()
@@ -87,26 +85,83 @@ def start(config: Config) -> taesd.Autoencoder:
     )
 
 
-def read_crops(photos: Sequence[Place], side: int, count: int, seed: int, step: int) -> Tensor:
-    """Crops of a step's photos, (count, 3, side, side), 0..1; every other one is around a face."""
-    random, crops = random_of(seed, STAGE, step), []
-    for index in range(count):
-        picture, box = decoded(photos[int(random.integers(len(photos)))])
-        room = np.array(picture.shape[:2]) - side
-        corner = random.integers(0, room + 1)  # top, left
-        if index % 2:
-            x1, y1, x2, y2 = box
-            middle = np.array([random.uniform(y1, y2), random.uniform(x1, x2)])
-            corner = np.clip(middle - side / 2, 0, room).astype(int)
-        crop = picture[corner[0] : corner[0] + side, corner[1] : corner[1] + side]
-        crops.append(crop[:, ::-1] if random.random() < 0.5 else crop)
-    return _as_tensor(np.stack(crops))
+def make_step(
+    net: taesd.Autoencoder, optimizer: torch.optim.Optimizer, pictures: Tensor, config: Config
+) -> Step:
+    """A step of the places of some crops of `pictures`, as `draw_crops` gives them; the loss."""
+    own = config.autoencoder
+
+    def step(given: dict[str, Tensor]) -> Tensor:
+        crops = cut(pictures, given, own.crop)
+        with torch.autocast(config.device, torch.bfloat16, config.precision == "bf16"):
+            latents = net.encode(crops)
+            painted = net.decode(latents + own.noise * given["noise"])
+        loss = difference(painted.float(), crops)
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return loss.detach()
+
+    if config.replay and pictures.is_cuda:
+        return Replayed(step, rates_of(optimizer, pictures.device), pictures.device)
+    return lambda given: step({name: part.to(pictures.device) for name, part in given.items()})
 
 
-@lru_cache(KEPT)
-def decoded(photo: Place) -> tuple[np.ndarray, tuple[float, ...]]:
-    """A photo, (S, S, 3) uint8, and the box of its face; of small sets it stays in memory."""
-    return photo.picture(), tuple(photo.record()["box"])
+def read_pictures(photos: Sequence[Place]) -> tuple[Tensor, np.ndarray]:
+    """Photos, (M, S, S, 3) uint8, in memory, and the boxes of their faces, (M, 4) pixels.
+
+    Of a large set some, spread over it. Raises ValueError for photos of several sizes.
+    """
+    chosen = [photos[i] for i in range(0, len(photos), -(-len(photos) // KEPT))]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        pictures = list(pool.map(Place.picture, chosen))
+        boxes = list(pool.map(lambda photo: photo.record()["box"], chosen))
+    if len(sizes := {picture.shape[0] for picture in pictures}) > 1:
+        raise ValueError(f"The photos have {sorted(sizes)} pixels a side: take sets of one size.")
+    return torch.from_numpy(np.stack(pictures)), np.array(boxes)
+
+
+@torch.no_grad()
+def recentre(average: taesd.Autoencoder, pictures: Tensor) -> None:
+    """Give the average the figures of its own latents.
+
+    Nothing holds a latent's offset, which Adam lets grow to a hundred deviations: the average lags
+    behind by several of them, and with the figures of the network that it follows would be wrong.
+    """
+    device = next(average.parameters()).device
+    some = pictures[:: max(1, len(pictures) // CENTRED)].permute(0, 3, 1, 2).split(16)
+    found = [average.encoder(part.to(device).float() / 255) for part in some]
+    average.centre.set_from(torch.cat(found))
+
+
+def draw_crops(
+    boxes: np.ndarray, size: int, own: Autoencoder, seed: int, step: int
+) -> dict[str, Tensor]:
+    """Where a step's crops lie in which pictures, which are mirrored, and noise for their latents.
+
+    size: pixels of a picture's side. Every other crop is around a face.
+    """
+    random, count = random_of(seed, STAGE, step), own.batch
+    rows = random.integers(len(boxes), size=count)
+    corners = random.integers(0, size - own.crop + 1, size=(count, 2))  # left, top
+    middles = random.uniform(boxes[rows, :2], boxes[rows, 2:])
+    faces = np.clip(middles - own.crop / 2, 0, size - own.crop).astype(int)
+    corners[::2] = faces[::2]
+    mirrored = random.random(count) < 0.5
+    noise = torch.randn(count, 4, own.crop // 8, own.crop // 8,
+                        generator=torch_random_of(seed, STAGE, step, 1))  # fmt: skip
+    found = {"rows": rows, "corners": corners, "mirrored": mirrored}
+    return {name: torch.from_numpy(part) for name, part in found.items()} | {"noise": noise}
+
+
+def cut(pictures: Tensor, given: dict[str, Tensor], side: int) -> Tensor:
+    """The crops of pictures (M, S, S, 3) uint8, (B, 3, side, side), 0..1."""
+    along = torch.arange(side, device=pictures.device)
+    across = torch.where(given["mirrored"][:, None], side - 1 - along, along)
+    x, y = given["corners"][:, :1] + across, given["corners"][:, 1:] + along
+    crops = pictures[given["rows"][:, None, None], y[:, :, None], x[:, None, :]]
+    return crops.permute(0, 3, 1, 2).float() / 255
 
 
 def difference(painted: Tensor, wanted: Tensor) -> Tensor:

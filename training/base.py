@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import checkpoint, data, diffusion, host, record, stage, text
+from . import checkpoint, data, diffusion, host, record, replay, stage, text
 from .coder import Coder, load_coder
 from .config import Config
 from .course import Course
 from .data import Latents
-from .steps import make_average, torch_random_of
+from .steps import follow, make_average, torch_random_of
 
 EXPORT = "base.safetensors"
 SHOWN, PREVIEW_STEPS, PREVIEW_CFG = 8, 20, 4.0
@@ -47,18 +47,15 @@ def train(config: Config) -> text.Captioned:
     stage.resume(state, model, average, optimizer)
     wrapped = accelerator.prepare(model)
     none = np.array(text.tokenize(""))
-    sampler = data.Sampler(latents, own, config.seed, none)
+    sampler = data.Sampler(latents, own, config.seed, none, even=config.replay)
     course = Course(config, own, folder, state, accelerator.is_main_process,
                     stage.agreed(accelerator))  # fmt: skip
     del state
-    batches = data.batches(sampler, course, False, accelerator, config.workers)
-    for batch in batches:
-        batch = data.to_device(batch, accelerator.device)
-        with accelerator.autocast():
-            predicted = wrapped(**stage.inputs_of(batch))
-        loss = stage.loss_of(predicted, batch, own)
-        accelerator.backward(loss)
-        stage.update(wrapped, average, optimizer, own, course, accelerator)
+    take_step = stage.make_step(wrapped, optimizer, own, config, accelerator, stage.inputs_of)
+    for batch in data.batches(sampler, course, False, accelerator, config.workers):
+        replay.set_rates(optimizer, course.rate)
+        loss = take_step(batch.tensors())
+        follow(average, accelerator.unwrap_model(wrapped), course.step, own.ema)
         course.note(loss)
         if course.measures:
             measure(average, held_out, folder, course.step)

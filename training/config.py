@@ -131,6 +131,7 @@ class Config:
     """A whole run. precision: "fp32" or "bf16" (autocast over fp32 weights).
 
     workers: processes that draw batches ahead and read photos; 0: the training process itself.
+    replay: steps as CUDA graphs; see replay.py.
     """
 
     run: str = "paper"
@@ -138,6 +139,7 @@ class Config:
     threads: int = 1
     workers: int = 0
     device: str = "cuda"
+    replay: bool = False
     precision: str = "bf16"
     save_every: int = 1000
     keep_every: int = 10_000

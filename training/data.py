@@ -73,6 +73,12 @@ class Batch:
     reference_tokens: Tensor
     sees: Tensor
 
+    def tensors(self) -> dict[str, Tensor]:
+        """All by name, but `rows`, the indices of those who see the references, for `sees`."""
+        found = {name: value for name, value in vars(self).items() if value is not None}
+        found["rows"] = found.pop("sees").nonzero().flatten()
+        return found
+
 
 def load_latents(folders: Sequence[Path], training: bool = True) -> Latents:
     """The latents of some sets.
@@ -105,11 +111,16 @@ def load_latents(folders: Sequence[Path], training: bool = True) -> Latents:
 class Sampler:
     """Draws batches; `none` are the tokens of the empty prompt, (77,).
 
+    even: as many samples of every batch see their references, so that all have the same shapes.
+
     Raises ValueError where a batch is not whole groups, or nobody has photos for a group.
     """
 
-    def __init__(self, latents: Latents, own: Stage, seed: int, none: np.ndarray) -> None:
+    def __init__(
+        self, latents: Latents, own: Stage, seed: int, none: np.ndarray, even: bool = False
+    ) -> None:
         self.latents, self.own, self.seed, self.none = latents, own, seed, none
+        self.even = even
         self.hashes = latents.hashes.numpy().view(np.uint64)
         self.tokens = latents.tokens.numpy()
         enough = {p: i for p, i in latents.photos_of().items() if len(i) > own.share}
@@ -134,9 +145,9 @@ class Sampler:
         chosen = [self._group(random, count) for _ in range(groups)]
         targets = torch.from_numpy(np.concatenate([group[0] for group in chosen]))
         faces = torch.from_numpy(np.stack([group[1] for group in chosen]))
-        both = random.random(own.batch) < own.drop_both
+        both = self._chosen(random, own.drop_both)
         no_text = both | (random.random(own.batch) < own.drop_text)
-        sees = ~(both | (random.random(own.batch) < own.drop_references))
+        sees = ~(both | self._chosen(random, own.drop_references, ~both))
         shown = torch.from_numpy(random.random(own.batch) >= own.drop_region)
         captions = [
             self._caption(random, int(targets[i]), bool(no_text[i])) for i in range(own.batch)
@@ -165,6 +176,17 @@ class Sampler:
         # Where all are near-duplicates the farthest one has to do.
         fit = fit or [max(rest, key=lambda i: min(self._bits(i, j) for j in targets))]
         return targets, np.resize(np.array(fit), count)
+
+    def _chosen(
+        self, random: np.random.Generator, share: float, among: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Which samples of a batch are among this share of them, or of some of them, (B,) bool."""
+        drawn = random.random(self.own.batch)
+        if not self.even:
+            return drawn < share
+        drawn[~among if among is not None else []] = 2.0
+        count = round(share * (self.own.batch if among is None else int(among.sum())))
+        return drawn.argsort().argsort() < count
 
     def _bits(self, i: int, j: int) -> int:
         return int(self.hashes[i] ^ self.hashes[j]).bit_count()
@@ -225,11 +247,6 @@ def part_of(batch: Batch, rank: int, ranks: int) -> Batch:
 
     kept = batch.reference_tokens
     return dataclasses.replace(_mapped(batch, cut), reference_tokens=kept)
-
-
-def to_device(batch: Batch, device: torch.device | str) -> Batch:
-    """The batch on a device."""
-    return _mapped(batch, lambda tensor: tensor.to(device))
 
 
 def _mapped(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:

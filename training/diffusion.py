@@ -7,6 +7,7 @@ x_t = sqrt(a_t) x_0 + sqrt(1 - a_t) e; the network predicts e. `a` is the cumula
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -20,6 +21,12 @@ def alphas() -> Tensor:
     return torch.cumprod(1 - roots**2, 0).float()
 
 
+@lru_cache(8)
+def alphas_on(device: torch.device) -> Tensor:
+    """`alphas` on a device, brought there once."""
+    return alphas().to(device)
+
+
 def stratified_times(groups: int, random: torch.Generator) -> Tensor:
     """One whole timestep for each group, spread evenly over 0..999 and then shuffled, (G,)."""
     places = torch.arange(groups) + torch.rand(groups, generator=random)
@@ -29,7 +36,7 @@ def stratified_times(groups: int, random: torch.Generator) -> Tensor:
 
 def add_noise(latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
     """x_t of latents and noise (B, 4, h, w) at t (B,)."""
-    a = alphas().to(latents.device)[t].view(-1, 1, 1, 1)
+    a = alphas_on(latents.device)[t].view(-1, 1, 1, 1)
     return a.sqrt() * latents + (1 - a).sqrt() * noise
 
 
@@ -40,7 +47,7 @@ def loss_weight(t: Tensor, ceiling: float) -> Tensor:
     """
     if ceiling == 0:
         return torch.ones(t.shape, device=t.device)
-    a = alphas().to(t.device)[t]
+    a = alphas_on(t.device)[t]
     snr = a / (1 - a)
     return snr.clamp(max=ceiling) / snr
 

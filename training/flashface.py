@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import base, checkpoint, data, diffusion, host, record, stage, text
+from . import base, checkpoint, data, diffusion, host, record, replay, stage, text
 from .coder import Coder, load_coder
 from .config import Config
 from .course import Course
 from .data import Latents
-from .steps import make_average, torch_random_of
+from .steps import follow, make_average, torch_random_of
 
 EXPORT = "flashface.safetensors"
 SHOWN, SHOWN_REFERENCES = 6, 4
@@ -42,28 +42,18 @@ def train(config: Config) -> text.Captioned:
     stage.resume(state, model, average, optimizer)
     wrapped = accelerator.prepare(model)
     none = np.array(text.tokenize(""))
-    sampler = data.Sampler(latents, own, config.seed, none)
+    sampler = data.Sampler(latents, own, config.seed, none, even=config.replay)
     course = Course(config, own, folder, state, accelerator.is_main_process,
                     stage.agreed(accelerator))  # fmt: skip
     del state
     if course.step and course.main:
         # Written after the states, since a run without one begins with this very file.
         stage.export_words(run / stage.WORDS, average.words)
-    batches = data.batches(sampler, course, True, accelerator, config.workers)
-    for batch in batches:
-        rows = batch.sees.nonzero().flatten().to(accelerator.device)
-        batch = data.to_device(batch, accelerator.device)
-        with accelerator.autocast():
-            predicted = wrapped(
-                **stage.inputs_of(batch),
-                region=batch.region,
-                references=batch.references,
-                reference_tokens=batch.reference_tokens,
-                rows=rows,
-            )
-        loss = stage.loss_of(predicted, batch, own)
-        accelerator.backward(loss)
-        stage.update(wrapped, average, optimizer, own, course, accelerator)
+    take_step = stage.make_step(wrapped, optimizer, own, config, accelerator, inputs_of)
+    for batch in data.batches(sampler, course, True, accelerator, config.workers):
+        replay.set_rates(optimizer, course.rate)
+        loss = take_step(batch.tensors())
+        follow(average, accelerator.unwrap_model(wrapped), course.step, own.ema)
         course.note(loss)
         if course.measures:
             measure(average, held_out, none, folder, course.step)
@@ -76,6 +66,12 @@ def train(config: Config) -> text.Captioned:
             stage.export_words(run / stage.WORDS, average.words)
             course.begin_lap()
     return average
+
+
+def inputs_of(given: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What the network is given of a batch's tensors."""
+    more = {name: given[name] for name in ("region", "references", "reference_tokens", "rows")}
+    return stage.inputs_of(given) | more
 
 
 def start(

@@ -167,7 +167,10 @@ class FlashFace(nn.Module):
         layer: Any = self.adapter.attention(block)
         shown = torch.arange(len(features) * share, device=features.device)
         shown = (shown if rows is None else rows) // share
-        return ReferenceTokens(layer.to_k(features)[shown], layer.to_v(features)[shown], None, 1.0)
+        key, value = (
+            project(features).index_select(0, shown) for project in (layer.to_k, layer.to_v)
+        )
+        return ReferenceTokens(key, value, None, 1.0)
 
     def _add_term(
         self, tokens: dict[str, ReferenceTokens], rows: Tensor | None, x: Tensor, options: Options

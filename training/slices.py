@@ -96,7 +96,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--piece", type=float, default=15.0, help="MB of a piece at most")
     parser.add_argument("--from", dest="pieces", type=Path, help="folder of another slice's pieces")
     parser.add_argument("--stages", nargs="+", choices=NEEDS, default=list(NEEDS))
-    parser.add_argument("--people", type=int, default=3000)
+    parser.add_argument("--people", type=int, default=3000, help="to draw; 0: those there are")
     parser.add_argument("--held-out", type=int, default=100)
     parser.add_argument("--judges", type=int, default=0, help="people to train judges on")
     parser.add_argument("--processes", type=int, default=max((os.cpu_count() or 2) - 3, 1))
@@ -110,6 +110,8 @@ def drawn(config: Config, options: argparse.Namespace) -> list[list[list[str]]]:
     """
 
     def sets(split: str, names: Sequence[str], people: int, processes: int) -> list[list[str]]:
+        if not people:
+            return []
         command = [sys.executable, "-m", "training.people", "set", "--split", split]
         command += ["--people", str(people), "--size", str(config.data.size)]
         command += ["--processes", str(processes)]

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from . import checkpoint, data, diffusion, host, text
 from .config import Config, Network, Stage
 from .course import Course
-from .data import Batch, Latents
+from .data import Latents
 from .latents import latent_folders, latents_key, made_by
-from .steps import follow, torch_random_of
+from .replay import Replayed, rates_of
+from .steps import torch_random_of
 
 MEASURED_TIMES = (150, 400, 650, 850)
 MEASURED = 32
@@ -23,9 +24,14 @@ WORDS = "words.safetensors"
 
 
 def sizes_of(network: Network) -> Any:
-    """The pack's Sizes of a recipe's network."""
+    """The pack's Sizes of a recipe's network; raises ValueError where ComfyUI has no such UNet."""
     from flashface_core.flashface.checkpoint.layout import Sizes
 
+    if len(network.multipliers) != 4 or network.multipliers[0] != 1:
+        raise ValueError(
+            f"network.multipliers is {list(network.multipliers)}: SD1.5's UNet has four levels, of "
+            "which the first is as wide as the last convolution, so it is 1. Change network.width."
+        )
     return Sizes(network.width, network.text_width, network.multipliers)
 
 
@@ -78,34 +84,45 @@ def make_optimizer(model: text.Captioned, own: Stage) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, own.lr, betas, weight_decay=own.weight_decay, fused=fused)
 
 
-def loss_of(predicted: Tensor, batch: Batch, own: Stage) -> Tensor:
-    """The weighted loss of a batch."""
-    error = diffusion.squared_error(predicted, batch.noise, batch.heads, own.head_weight)
-    return (diffusion.loss_weight(batch.t, own.snr) * error).mean()
+def loss_of(predicted: Tensor, given: dict[str, Tensor], own: Stage) -> Tensor:
+    """The weighted loss of a batch's tensors."""
+    error = diffusion.squared_error(predicted, given["noise"], given["heads"], own.head_weight)
+    return (diffusion.loss_weight(given["t"], own.snr) * error).mean()
 
 
-def inputs_of(batch: Batch) -> dict[str, Tensor]:
-    """What every network is given of a batch; see `Captioned`."""
-    x = diffusion.add_noise(batch.latents, batch.noise, batch.t)
-    return {"x": x, "t": batch.t.float(), "tokens": batch.tokens}
+def inputs_of(given: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What every network is given of a batch's tensors; see `Captioned`."""
+    x = diffusion.add_noise(given["latents"], given["noise"], given["t"])
+    return {"x": x, "t": given["t"].float(), "tokens": given["tokens"]}
 
 
-def update(
+def make_step(
     model: nn.Module,
-    average: nn.Module,
     optimizer: Any,
     own: Stage,
-    course: Course,
+    config: Config,
     accelerator: Any,
-) -> None:
-    """Clip, step the optimiser at this step's rate, and let the average follow."""
-    accelerator.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], own.clip)
-    rate = course.rate
-    for group in optimizer.param_groups:
-        group["lr"] = rate * group["share"]
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    follow(average, accelerator.unwrap_model(model), course.step, own.ema)
+    inputs: Callable[[dict[str, Tensor]], dict[str, Tensor]],
+) -> Callable[[dict[str, Tensor]], Tensor]:
+    """A step of a batch's tensors: predict, weigh the loss, clip, step the optimiser; the loss.
+
+    inputs: what the network is given of them. Rates are set by `replay.set_rates`.
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+    def step(given: dict[str, Tensor]) -> Tensor:
+        with accelerator.autocast():
+            predicted = model(**inputs(given))
+        loss = loss_of(predicted, given, own)
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(trained, own.clip)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return loss.detach()
+
+    if config.replay and accelerator.device.type == "cuda":
+        return Replayed(step, rates_of(optimizer, accelerator.device), accelerator.device)
+    return lambda given: step({n: t.to(accelerator.device) for n, t in given.items()})
 
 
 def resume(

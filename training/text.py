@@ -48,8 +48,17 @@ class Words(nn.Module):
         known = (self.ids[place] == tokens).unsqueeze(-1)
         # Rounded for the sum, as if not for the gradient.
         rows = self.rows + (self.rows.half().float() - self.rows).detach()
-        token = torch.where(known, rows[place], self.table[tokens])
+        token = torch.where(known, _rows_at(rows, place), self.table[tokens])
         return F.layer_norm(token + self.positions, (WIDTH,))
+
+
+def _rows_at(rows: Tensor, place: Tensor) -> Tensor:
+    """rows[place]. On a GPU as a product of matrices, whose gradient is quick: most of a batch's
+    tokens are one and the same, and would be added up one after the other."""
+    if not rows.is_cuda:
+        return rows[place]
+    chosen = place.unsqueeze(-1) == torch.arange(len(rows), device=rows.device)
+    return chosen.to(rows.dtype) @ rows
 
 
 class Clip(nn.Module):

@@ -45,6 +45,8 @@ def sigma_of(model, timestep: float) -> Tensor:
     return model.get_model_object("model_sampling").sigma(torch.tensor(float(timestep)))
 
 
+# As ComfyUI runs its nodes: weights that a node brought to a GPU are only good for this.
+@torch.inference_mode()
 def evaluate(made: comfy.samplers.CFGGuider, x: Tensor, timestep: int, **options: Any) -> Tensor:
     """The guider's noise prediction for network input x (B, 4, h, w) at a timestep."""
     sigma = sigma_of(made.model_patcher, timestep)
@@ -55,6 +57,7 @@ def evaluate(made: comfy.samplers.CFGGuider, x: Tensor, timestep: int, **options
     return (scaled - sampler.denoised.cpu()) / sigma
 
 
+@torch.inference_mode()
 def sampled(
     made: comfy.samplers.CFGGuider, noise: Tensor, steps: int, seed: int = 0, **options: Any
 ) -> Tensor:

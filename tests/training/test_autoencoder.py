@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from training import autoencoder, checkpoint, taesd
+from training.config import Autoencoder
 
 
 def anyone(half_blocks: int) -> taesd.Autoencoder:
@@ -59,7 +60,17 @@ def test_crops_belong_to_seed_and_step(tmp_path):
     from tiny_training import make_set
 
     photos = make_set(tmp_path / "set", people=2, photos=2, size=40)
-    one = autoencoder.read_crops(photos, 32, 4, 0, 5)
+    pictures, boxes = autoencoder.read_pictures(photos)
+    own = Autoencoder(batch=4, crop=32)
+
+    def crops(step: int) -> torch.Tensor:
+        where = autoencoder.draw_crops(boxes, 40, own, 0, step)
+        return autoencoder.cut(pictures, where, 32)
+
+    one = crops(5)
     assert one.shape == (4, 3, 32, 32) and one.min() >= 0 and one.max() <= 1
-    assert torch.equal(one, autoencoder.read_crops(photos, 32, 4, 0, 5))
-    assert not torch.equal(one, autoencoder.read_crops(photos, 32, 4, 0, 6))
+    assert torch.equal(one, crops(5)) and not torch.equal(one, crops(6))
+    where = autoencoder.draw_crops(boxes, 40, own, 0, 5)
+    (left, top), mirrored = where["corners"][1].tolist(), bool(where["mirrored"][1])
+    plain = pictures[where["rows"][1], top : top + 32, left : left + 32].permute(2, 0, 1) / 255
+    assert torch.equal(one[1], plain.flip(-1) if mirrored else plain)

@@ -168,14 +168,9 @@ def gradients(rank: int, ranks: int, folder: str) -> None:
         store = f"file://{folder}/store"
         torch.distributed.init_process_group("gloo", store, rank=rank, world_size=ranks)
         model = DistributedDataParallel(model)
-    predicted = model(
-        **stage.inputs_of(batch),
-        region=batch.region,
-        references=batch.references,
-        reference_tokens=batch.reference_tokens,
-        rows=batch.sees.nonzero().flatten(),
-    )
-    stage.loss_of(predicted, batch, own).backward()
+    given = batch.tensors()
+    predicted = model(**flashface.inputs_of(given))
+    stage.loss_of(predicted, given, own).backward()
     if rank == 0:
         torch.save({n: p.grad for n, p in net.named_parameters()}, f"{folder}/{ranks}.pt")
     if ranks > 1:
