@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import folder_paths
@@ -69,7 +70,8 @@ class FlashFaceConvertModel(io.ComfyNode):
                 f"{target.name} exists already in {taken[0]}, and nothing is overwritten. Give "
                 "another name, or use that file in Load FlashFace Model."
             )
-        folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # convert says that there is no folder
+            folder.mkdir(parents=True, exist_ok=True)
         bar = ProgressBar(1)
         convert(source, target, DTYPES[dtype], progress=_told(bar))
         return io.NodeOutput(ui=ui.PreviewImage([pil_to_image(_report(source, target))], cls=cls))

@@ -110,6 +110,37 @@ def test_a_file_that_came_meanwhile_is_not_replaced(source, tmp_path):
     assert target.read_text() == "precious" and list(tmp_path.iterdir()) == [target]
 
 
+def test_two_conversions_at_once_write_files_of_their_own(source, tmp_path):
+    target, seen = tmp_path / "compact.safetensors", []
+
+    def inner(done, total):
+        seen.append(len(list(tmp_path.glob(".*.partial"))))
+
+    def outer(done, total):
+        if done == total:
+            convert(source, target, torch.float16, False, inner)
+
+    with pytest.raises(CheckpointError, match="has come to exist while this was converted"):
+        convert(source, target, torch.float16, False, outer)
+    assert set(seen) == {2} and list(tmp_path.iterdir()) == [target]
+    assert open_checkpoint(target).dtype() == torch.float16
+
+
+@pytest.mark.parametrize("step", ["tempfile.mkstemp", "os.fsync", "os.replace"])
+def test_a_folder_that_cannot_be_written_is_said_so(step, source, tmp_path, monkeypatch):
+    def refuse(*_, **__):  # tests may run as root, who can write everywhere
+        raise PermissionError(13, "Permission denied", str(tmp_path))
+
+    monkeypatch.setattr(step, refuse)
+    words = (
+        f"compact.safetensors could not be written in {tmp_path}: Permission denied. Check that "
+        "the folder can be written and its disk has room, or give another one."
+    )
+    with pytest.raises(CheckpointError, match=f"^{re.escape(words)}$"):
+        convert(source, tmp_path / "compact.safetensors", torch.float16)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_file_is_not_converted_onto_itself(source):
     before = source.read_bytes()
     words = f"{source} exists already. Source and target are one file; rename one."

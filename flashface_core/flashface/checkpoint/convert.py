@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -32,37 +34,59 @@ def convert(
 
     The file appears under its name only when it is whole; what `progress` raises ends it without.
     Raises CheckpointError for a source that is no FlashFace checkpoint, a target that exists
-    (unless `overwrite`), a target of another format, values that do not fit `dtype`, or a full
-    disk.
+    (unless `overwrite`), a target of another format, values that do not fit `dtype`, a folder that
+    cannot be written, or a full disk.
     """
     _check_target(source, target, overwrite)
     checkpoint = open_checkpoint(source)
     numbers = sum(torch.Size(shape).numel() for shape in checkpoint.shapes.values())
     _check_space(target, numbers * dtype.itemsize)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    partial = _beside(target)
     try:
-        partial.touch()
-        mode = partial.stat().st_mode
         tensors = _cast_all(checkpoint, dtype, numbers, progress)
-        _write(tensors, partial, target)
-        partial.chmod(mode)  # safetensors 0.8 leaves a file that only its owner can read
-        with open(partial, "rb+") as file:
-            os.fsync(file.fileno())
-        if not overwrite:
-            _reserve(target)
-        os.replace(partial, target)
+        with _in_words(target):
+            save_file(tensors, partial, metadata={"format": "pt", FORMAT_KEY: FORMAT_VERSION})
+            with open(partial, "rb+") as file:
+                os.fsync(file.fileno())
+            _put(partial, target, overwrite)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _write(tensors: dict[str, torch.Tensor], partial: Path, target: Path) -> None:
+def _beside(target: Path) -> Path:
+    """A new file to write, made before anything is read: a folder may not be for writing.
+
+    Not by the process's number: in containers that share a folder, all may be number 1.
+    """
+    with _in_words(target):
+        handle, name = tempfile.mkstemp(prefix=".converting-", suffix=".partial", dir=target.parent)
+        os.close(handle)
+        return Path(name)
+
+
+@contextlib.contextmanager
+def _in_words(target: Path) -> Iterator[None]:
     try:
-        save_file(tensors, partial, metadata={"format": "pt", FORMAT_KEY: FORMAT_VERSION})
+        yield
     except (SafetensorError, OSError) as error:  # the disk may have filled since the start
         raise CheckpointError(
-            f"{target.name} could not be written in {target.parent}: {reason(error, partial)}. "
-            "Check that the folder can be written and its disk has room."
+            f"{target.name} could not be written in {target.parent}: {reason(error, target)}. "
+            "Check that the folder can be written and its disk has room, or give another one."
         ) from error
+
+
+def _put(partial: Path, target: Path, overwrite: bool) -> None:
+    """Give the whole file its name, and the rights that a new file has, or the old one had."""
+    new = not target.exists()
+    if new or not overwrite:
+        _reserve(target)
+    try:
+        partial.chmod(target.stat().st_mode & 0o777)
+        os.replace(partial, target)
+    except BaseException:
+        if new:
+            target.unlink(missing_ok=True)
+        raise
 
 
 def _cast_all(
