@@ -78,6 +78,18 @@ def test_a_good_file_is_tried_once_on_a_machine(
     assert len(starts) == 2, "another size is another computation"
 
 
+def test_a_spoilt_line_of_the_cache_does_not_spoil_the_others(
+    tmp_path: Path, cache: Path, starts: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.mkdir()
+    (cache / "tried_models.txt").write_bytes(b"\xef\xbb\xbf\xff\x00 cut o")
+    model_files.yunet(tmp_path / YUNET)
+    for _ in range(2):
+        load_detector("yunet", Settings(folders(tmp_path)))
+        new_process(monkeypatch)
+    assert len(starts) == 1
+
+
 def test_a_file_with_another_content_is_tried_again(tmp_path: Path, starts: list) -> None:
     model_files.yunet(tmp_path / YUNET)
     load_detector("yunet", Settings(folders(tmp_path)))

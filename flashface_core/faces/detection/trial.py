@@ -159,8 +159,9 @@ def _store() -> Path:
 
 def _kept() -> set[str]:
     try:
-        return set(_store().read_text(encoding="ascii").split())
-    except (OSError, ValueError, RuntimeError):  # also a user without a home
+        # Bytes that are no ASCII, as a crash or an editor leaves them, spoil their own line only.
+        return set(_store().read_text(encoding="ascii", errors="replace").split())
+    except (OSError, RuntimeError):  # also a user without a home
         return set()
 
 
@@ -168,4 +169,4 @@ def _keep(key: str) -> None:
     with contextlib.suppress(OSError, RuntimeError):  # then it is tried again next time
         _store().parent.mkdir(parents=True, exist_ok=True)
         with _store().open("a", encoding="ascii") as file:
-            file.write(key + "\n")
+            file.write(f"\n{key}\n")  # the line before may be cut off
