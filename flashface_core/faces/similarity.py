@@ -17,7 +17,14 @@ import numpy as np
 from PIL import Image
 
 from ..errors import for_users
-from .detection import Detector, DetectorUnavailable, Face, ModelFolders, order_faces
+from .detection import (
+    Detector,
+    DetectorUnavailable,
+    Face,
+    ModelFolders,
+    first_that_loads,
+    order_faces,
+)
 from .detection.files import ModelFile, recognition_models
 from .detection.onnx_model import LICENCE, OnnxModel, library
 
@@ -160,7 +167,10 @@ def _same_face(face: Face, detected: Sequence[Face]) -> Face:
 
 
 def load_recognizer(folders: ModelFolders, pack: str = "", provider: str = "auto") -> Recognizer:
-    """The recognition model of `pack`, else the best there is; raises DetectorUnavailable."""
+    """The recognition model of `pack`, else the best there is that loads.
+
+    Which one it was is logged, as is every file that was passed over. Raises DetectorUnavailable.
+    """
     files = recognition_models(folders, pack)
     if not files:
         places = " or ".join(f"{folder}/models/<pack>" for folder in folders.insightface)
@@ -171,7 +181,7 @@ def load_recognizer(folders: ModelFolders, pack: str = "", provider: str = "auto
             f"('model zoo') and unpack it there. Mind the licence: {LICENCE}."
         )
     library()
-    return Recognizer(files[0], provider)
+    return first_that_loads(files, lambda file: Recognizer(file, provider))
 
 
 def compare(

@@ -103,6 +103,20 @@ def test_the_strongest_model_is_taken_or_the_detectors_own(places: ModelFolders)
     assert str(load_recognizer(places, "buffalo_l").file) == "buffalo_l/w600k_r50.onnx"
 
 
+def test_a_damaged_model_is_passed_over_for_the_next_best(tmp_path: Path, caplog) -> None:
+    root = tmp_path / "models"
+    for name in ("antelopev2/glintr100.onnx", "buffalo_l/w600k_r50.onnx"):
+        (root / name).parent.mkdir(parents=True)
+        (root / name).write_bytes(b"no model")
+    model_files.arcface(root / "buffalo_s/w600k_mbf.onnx")
+    places = ModelFolders((str(tmp_path),))
+    assert str(load_recognizer(places, "buffalo_l").file) == "buffalo_s/w600k_mbf.onnx"
+    assert caplog.text.count("Passed over for buffalo_s/w600k_mbf.onnx: ") == 2
+    (root / "buffalo_s/w600k_mbf.onnx").unlink()
+    with pytest.raises(DetectorUnavailable, match=r"^buffalo_l/w600k_r50\.onnx cannot be loaded"):
+        load_recognizer(places, "buffalo_l")
+
+
 def test_comparing_gives_sim_ref_mean_and_paste(recognizer: Recognizer) -> None:
     pictures, references, target = [face(1), face(2)], [face(1), face(3)], face(4)
     result = compare(pictures, references, At(), recognizer, [target])

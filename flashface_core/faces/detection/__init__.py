@@ -5,7 +5,7 @@ from __future__ import annotations
 from .base import ORDERS, Detector, DetectorUnavailable, Face, order_faces
 from .files import ModelFolders, fingerprint
 from .lbp import LbpDetector
-from .load import DETECTORS, Settings, load_detector, working_detectors
+from .load import DETECTORS, Settings, first_that_loads, load_detector, working_detectors
 from .onnx_model import PROVIDERS
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "ModelFolders",
     "Settings",
     "fingerprint",
+    "first_that_loads",
     "load_detector",
     "order_faces",
     "working_detectors",

@@ -18,6 +18,7 @@ from .yunet import YuNetDetector
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,9 @@ def _insightface(settings: Settings) -> Detector:
             f"Mind the licence: {onnx_model.LICENCE}."
         )
     onnx_model.library()
-    return _first(files, lambda file: InsightFaceDetector(file, settings.provider, settings.size))
+    return first_that_loads(
+        files, lambda file: InsightFaceDetector(file, settings.provider, settings.size)
+    )
 
 
 def _yunet(settings: Settings) -> Detector:
@@ -98,21 +101,24 @@ def _yunet(settings: Settings) -> Detector:
             "OpenCV's model zoo (opencv_zoo on GitHub; 230 kB, MIT licence) and put it there."
         )
     yunet.library()
-    return _first(files, lambda file: YuNetDetector(file, settings.size))
+    return first_that_loads(files, lambda file: YuNetDetector(file, settings.size))
 
 
-def _first(files: Sequence[T], make: Callable[[T], Detector]) -> Detector:
-    """The detector of the first file that works; the first one's error if none does."""
+def first_that_loads(files: Sequence[T], make: Callable[[T], Made]) -> Made:
+    """What `make` gives for the first file that it takes; the first one's error if it takes none.
+
+    files: at least one. make: raises DetectorUnavailable. Files that were passed over are logged.
+    """
     errors = []
     for file in files:
         try:
-            detector = make(file)
+            made = make(file)
         except DetectorUnavailable as error:
             errors.append(error)
             continue
         for error in errors:
             log.warning("Passed over for %s: %s", file, error)
-        return detector
+        return made
     raise errors[0]
 
 
