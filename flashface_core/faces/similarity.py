@@ -8,7 +8,7 @@ copied from the references. The embeddings see a face turned upright by its five
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -131,7 +131,7 @@ class Recognizer:
 class Likeness:
     """How much faces of a picture look like one person, for choosing the one who does."""
 
-    def __init__(self, pictures: Sequence[Image.Image], detector: Detector, recognizer: Recognizer):
+    def __init__(self, pictures: Iterable[Image.Image], detector: Detector, recognizer: Recognizer):
         """Know the largest face of each of the person's pictures; raises SimilarityError."""
         self.detector, self.recognizer = detector, recognizer
         self.known = _largest(pictures, "picture of the person", detector, recognizer)
@@ -185,37 +185,40 @@ def load_recognizer(folders: ModelFolders, pack: str = "", provider: str = "auto
 
 
 def compare(
-    pictures: Sequence[Image.Image],
-    references: Sequence[Image.Image],
+    pictures: Iterable[Image.Image],
+    references: Iterable[Image.Image],
     detector: Detector,
     recognizer: Recognizer,
-    targets: Sequence[Image.Image] = (),
+    targets: Iterable[Image.Image] | None = None,
 ) -> Comparison:
     """Every face of `pictures` against the largest face of each reference crop and target photo.
 
-    Of several targets the most similar counts. Raises SimilarityError when there is no picture, no
-    reference, or no target with a face that can be compared, or the detector finds no landmarks.
+    Each picture is taken when its turn has come: references, targets, pictures. Of several targets
+    the most similar counts. Raises SimilarityError when there is no picture, no reference, or no
+    target with a face that can be compared, or the detector finds no landmarks.
     """
-    if not pictures:
-        raise SimilarityError("The image input is empty. Connect at least one picture.")
     known = _largest(references, "reference face", detector, recognizer)
-    held_out = _largest(targets, "target image", detector, recognizer) if targets else []
-    scores = []
+    held_out = (
+        _largest(targets, "target image", detector, recognizer) if targets is not None else []
+    )
+    scores, i = [], -1
     for i, picture in enumerate(pictures):
         for face in _known_faces(picture, detector, recognizer):
             target = max((face.similarity(t) for t in held_out), default=None)
             scores.append(FaceScore(i, face, tuple(map(face.similarity, known)), target))
-    return Comparison(len(pictures), tuple(known), tuple(scores), bool(held_out))
+    if i < 0:
+        raise SimilarityError("The image input is empty. Connect at least one picture.")
+    return Comparison(i + 1, tuple(known), tuple(scores), bool(held_out))
 
 
 def _largest(
-    pictures: Sequence[Image.Image], what: str, detector: Detector, recognizer: Recognizer
+    pictures: Iterable[Image.Image], what: str, detector: Detector, recognizer: Recognizer
 ) -> list[KnownFace]:
     per_picture = [_known_faces(picture, detector, recognizer)[:1] for picture in pictures]
     known = [face for faces in per_picture for face in faces]
     if not known:
         raise SimilarityError(
-            f"No face to compare was found in the {len(pictures)} {what}(s) by detector "
+            f"No face to compare was found in the {len(per_picture)} {what}(s) by detector "
             f"'{detector.name}' ({detector.tried}). Use sharper or larger pictures."
         )
     return known

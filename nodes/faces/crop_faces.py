@@ -8,7 +8,7 @@ from ...flashface_core.faces.choose import IF_NO_FACE, Choice, ChosenFaces, NoFa
 from ...flashface_core.faces.detection import Detector, DetectorUnavailable
 from ...flashface_core.faces.geometry import box_mask
 from ...flashface_core.faces.similarity import Likeness, SimilarityError
-from ...flashface_core.images import image_to_pil, pil_to_image
+from ...flashface_core.images import pil_to_image
 from ..showing import Previewing, show_pictures
 from ..types import CATEGORY, FlashFaceDetectorType
 from . import inputs as face_inputs
@@ -171,7 +171,7 @@ class FlashFaceCropFaces(Previewing, io.ComfyNode):
 
 def _likeness(like: list[torch.Tensor], finder: Detector | None) -> Likeness:
     assert finder is not None
-    pictures = [image_to_pil(picture) for batch in like for picture in batch]
+    pictures = photos.one_by_one(picture for batch in like for picture in batch)
     try:
         recognizer = photos.load_recognizer_for(finder)
         return Likeness(pictures, finder, recognizer)

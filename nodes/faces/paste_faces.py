@@ -81,6 +81,8 @@ class FlashFacePasteFaces(io.ComfyNode):
 
     @classmethod
     def execute(cls, image, faces, bboxes, padding, feather) -> io.NodeOutput:
+        from comfy.model_management import throw_exception_if_processing_interrupted
+
         boxes = boxes_per_batch(bboxes, [batch.shape[0] for batch in image])
         crops = [crop for batch in faces for crop in batch]
         _check(boxes, crops)
@@ -89,6 +91,7 @@ class FlashFacePasteFaces(io.ComfyNode):
         for batch, frames in zip(image, boxes, strict=True):
             pictures = []
             for picture, frame in zip(to_rgb(batch), frames, strict=True):
+                throw_exception_if_processing_interrupted()
                 for box in frame:
                     cut = box.cut or box.grown(padding[0]).to_cut()
                     crop = image_to_pil(next(left))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
+from PIL import Image
 
 from ...flashface_core.faces.boxes import Box
 from ...flashface_core.faces.choose import (
@@ -43,6 +45,20 @@ def models_fingerprint() -> str:
     return fingerprint(folders.face_models())
 
 
+def one_by_one(pictures: Iterable[torch.Tensor], bar: Any = None) -> Iterator[Image.Image]:
+    """Pictures (H, W, 3) for a core that looks at each for a while: Cancel counts before each.
+
+    bar: ComfyUI's ProgressBar, moved by one when a picture is done with.
+    """
+    from comfy.model_management import throw_exception_if_processing_interrupted
+
+    for picture in pictures:
+        throw_exception_if_processing_interrupted()
+        yield image_to_pil(picture)
+        if bar is not None:
+            bar.update(1)
+
+
 def choose_in_batches(
     image: list[torch.Tensor],
     choice: Choice,
@@ -57,17 +73,13 @@ def choose_in_batches(
     of detecting. Raises NoFaceError as `choice` says, which ends with `remedy`. likeness: see
     `choose_faces`.
     """
-    from comfy.model_management import throw_exception_if_processing_interrupted
     from comfy.utils import ProgressBar
 
     total = sum(batch.shape[0] for batch in image)
-    progress = ProgressBar(total)
     given = [frame for batch in boxes for frame in batch] if boxes is not None else [None] * total
-    pictures = (picture for batch in image for picture in batch)
-    for number, (picture, frame) in enumerate(zip(pictures, given, strict=True), 1):
-        throw_exception_if_processing_interrupted()
+    pictures = one_by_one((picture for batch in image for picture in batch), ProgressBar(total))
+    for number, (photo, frame) in enumerate(zip(pictures, given, strict=True), 1):
         title = f"Image {number} of {total}"
-        photo = image_to_pil(picture)
         try:
             result = choose_faces(photo, choice, detector, frame, title, remedy, likeness)
         except NoFaceError as error:
@@ -75,7 +87,6 @@ def choose_in_batches(
                 show_pictures([pil_to_image(error_preview(error.seen, str(error)))])
             raise
         yield result
-        progress.update(1)
 
 
 def preview(result: ChosenFaces, title: str, number: int, total: int) -> torch.Tensor:

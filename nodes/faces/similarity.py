@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import torch
 from comfy_api.latest import io, ui
-from PIL import Image
 
 from ...flashface_core.faces.similarity import compare
 from ...flashface_core.faces.similarity_report import similarity_report
-from ...flashface_core.images import image_to_pil, pil_to_image
+from ...flashface_core.images import pil_to_image
 from ..showing import Previewing
 from ..types import CATEGORY, FlashFaceDetectorType
 from . import photos
@@ -70,12 +68,13 @@ class FlashFaceSimilarity(Previewing, io.ComfyNode):
 
     @classmethod
     def execute(cls, image, faces, detector=None, target=None) -> io.NodeOutput:
+        from comfy.utils import ProgressBar
+
         recognizer = photos.load_recognizer_for(detector)
         finder = detector or photos.best_detector()
-        result = compare(_pictures(image), _pictures(faces), finder, recognizer, _pictures(target))
+        bar = ProgressBar(sum(len(batch) for batch in (image, faces, target) if batch is not None))
+        references, pictures = (photos.one_by_one(batch, bar) for batch in (faces, image))
+        held_out = photos.one_by_one(target, bar) if target is not None else None
+        result = compare(pictures, references, finder, recognizer, held_out)
         report = pil_to_image(similarity_report(result))[None]
         return io.NodeOutput(result.sim_ref, report, ui=ui.PreviewImage(report, cls=cls))
-
-
-def _pictures(image: torch.Tensor | None) -> list[Image.Image]:
-    return [image_to_pil(picture) for picture in image] if image is not None else []

@@ -251,6 +251,36 @@ def test_similarity_takes_a_connected_detector(node: Node, face_models: Path) ->
         node("Similarity", image=astronaut, faces=astronaut, detector=detector)
 
 
+@pytest.mark.parametrize("batch", ["image", "faces", "target", "like"])
+def test_cancel_counts_between_the_pictures_of_a_batch(
+    node: Node, crop: Node, face_models: Path, batch: str
+) -> None:
+    import comfy.model_management as management
+
+    (detector,) = node("DetectorLoader", detector="yunet")
+    looked_at: list[Any] = []
+    find = detector.detect
+
+    def detect(picture: Any) -> Any:
+        looked_at.append(picture)
+        if picture.size[0] == 320:
+            management.interrupt_current_processing()
+        return find(picture)
+
+    detector.detect = detect
+    small = marked()[:, ::2, ::2].repeat(3, 1, 1, 1)
+    try:
+        with pytest.raises(management.InterruptProcessingException):
+            if batch == "like":
+                crop(marked(), like=small, detector=detector)
+            else:
+                given = {"image": marked(), "faces": marked(), batch: small}
+                node("Similarity", **given, detector=detector)
+    finally:
+        management.interrupt_current_processing(False)
+    assert sum(picture.size[0] == 320 for picture in looked_at) == 1
+
+
 def test_similarity_without_a_recognition_model_says_what_to_get(node: Node) -> None:
     with pytest.raises(RuntimeError, match="needs a face recognition model of insightface"):
         node("Similarity", image=marked(), faces=marked())

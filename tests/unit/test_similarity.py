@@ -159,7 +159,7 @@ def test_unsure_faces_are_not_compared(recognizer: Recognizer) -> None:
 
 def test_no_picture_at_all_is_an_error(recognizer: Recognizer) -> None:
     with pytest.raises(SimilarityError, match="The image input is empty"):
-        compare([], [], At(0), recognizer)
+        compare([], [face(1)], At(0), recognizer)
 
 
 def test_a_target_without_face_is_an_error(recognizer: Recognizer) -> None:
