@@ -2,15 +2,17 @@
 
 Nothing of them is kept here. FLASHFACE_COMMUNITY_PACKS names a folder with checkouts of all in
 PACKS and, where this Python lacks what they need, those modules in its subfolder `lib`
-(`pip install --no-deps --target lib ...`).
+(`pip install --no-deps --target lib ...`). An Impact Pack before version 8 wants its Subpack in
+`impact_subpack`.
 """
 
 from __future__ import annotations
 
+import copy
 import io
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,14 @@ from community_prompts import (
     with_guidance,
     with_ipadapter,
 )
+from community_samplers import (
+    by_easy_use,
+    by_efficiency,
+    by_guider,
+    by_inspire,
+    by_kjnodes,
+    by_rgthree,
+)
 from composes import composes
 from host_pack import host_from_environment
 from host_server import test_server
@@ -33,12 +43,19 @@ from safetensors.torch import load_file
 from setup.comfy_server import ComfyServer
 from setup.host import PACK_NAME
 
-IPADAPTER, CONTROLNET, IMPACT = (
+SAMPLERS = {
+    "ComfyUI-KJNodes": by_kjnodes,
+    "ComfyUI-Easy-Use": by_easy_use,
+    "efficiency-nodes-comfyui": by_efficiency,
+    "ComfyUI-Inspire-Pack": by_inspire,
+    "rgthree-comfy": by_rgthree,
+}
+PACKS = (
     "ComfyUI_IPAdapter_plus",
     "ComfyUI-Advanced-ControlNet",
     "ComfyUI-Impact-Pack",
+    *SAMPLERS,
 )
-PACKS = (IPADAPTER, CONTROLNET, IMPACT)
 FOLDER = Path(os.environ.get("FLASHFACE_COMMUNITY_PACKS", ""))
 pytestmark = pytest.mark.skipif(
     not os.environ.get("FLASHFACE_COMMUNITY_PACKS"),
@@ -175,6 +192,27 @@ def test_impact_pack(packs_server: ComfyServer, photo: str) -> None:
         :, columns.min() - margin : columns.max() + margin
     ] = False
     assert abs(with_person - whole)[outside].max() <= 1, "the picture has changed elsewhere"
+
+
+@composes(
+    "Samplers, guiders and pipes of Easy-Use, efficiency-nodes, Inspire, KJNodes, rgthree",
+    note="the packs themselves",
+)
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_samplers_of_packs_give_what_cores_give(
+    name: str, packs_server: ComfyServer, prompt: Prompt
+) -> None:
+    guided = with_guidance(prompt)
+
+    def run(by: Callable[[Prompt], Prompt], strength: float = 1.2) -> torch.Tensor:
+        fresh = copy.deepcopy(guided)
+        fresh[node_of(fresh, "FlashFaceApply")]["inputs"]["strength"] = strength
+        return sampled(packs_server, by(fresh))
+
+    core = run(lambda made: by_guider(made, "CFGGuider") if "KJ" in name else made)
+    there = run(SAMPLERS[name])
+    assert apart(there, core) < 1e-5
+    assert apart(run(SAMPLERS[name], strength=0.0), there) > 1e-3, "the reference changed nothing"
 
 
 def test_the_server_says_nothing_bad(packs_server: ComfyServer) -> None:
