@@ -19,13 +19,15 @@ from ..flashface_core.errors import shown
 from ..flashface_core.images import distinct
 
 LARGEST = 1e6  # no number of any node is larger by far
+ROUNDING = 1e-6  # three times 0.1 is no fault
 Check = Callable[[io.Input, Any], None]
 
 
 def checked(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
     """The same node, which now refuses in words what none of its inputs can be.
 
-    Each Float and Int has to be a finite number, each IMAGE and MASK finite, an IMAGE in 0..1.
+    Each Float and Int has to be a finite number within the widget's limits, each IMAGE and MASK
+    finite, an IMAGE in 0..1.
     Raises ValueError, which names the input.
     """
     run = node.execute.__func__  # type: ignore[attr-defined]
@@ -61,10 +63,8 @@ def _check_number(one: Any, value: Any) -> None:
     try:
         # a link is not held to the widget's limits: a size of 0 gives an IMAGE without pixels
         number = operator.index(value) if isinstance(one, io.Int.Input) else float(value)
-        possible = abs(number) <= LARGEST  # NaN is not
-        if isinstance(one, io.Int.Input):
-            low, high = (number if end is None else end for end in (one.min, one.max))
-            possible = possible and low <= number <= high
+        low, high = (number if end is None else end for end in (one.min, one.max))
+        possible = abs(number) <= LARGEST and low - ROUNDING <= number <= high + ROUNDING  # no NaN
     except (TypeError, ValueError, OverflowError, RuntimeError):
         possible = False
     if not possible:

@@ -98,6 +98,20 @@ def test_linked_whole_numbers_keep_the_widgets_limits(value, pack, refusal):
     assert "size should be a number from 64 to 2048, got " in words
 
 
+def test_linked_numbers_keep_the_limits_of_every_widget(pack, refusal, run_node):
+    for node in pack.values():
+        lists = bool(node.GET_SCHEMA().is_input_list)
+        for one in node.GET_SCHEMA().inputs:
+            for end, beyond in ((getattr(one, "min", None), -0.01), (getattr(one, "max", None), 1)):
+                if type(one) is io.Float.Input and end is not None:
+                    value = end + beyond
+                    words = refusal(node, one.id, [value] if lists else value)
+                    assert f" should be a number from {one.min:g} to {one.max:g}, got " in words
+    given: dict[str, Any] = {"width": 64, "height": 64, "square": False, "x1": 0.0, "y1": 0.0}
+    (mask,) = run_node(pack["FlashFaceRegion"], **given, x2=1 + 1e-9, y2=0.1 + 0.2 + 0.7)
+    assert mask.min() == 1
+
+
 def test_a_list_of_nothing_on_an_optional_input_is_no_input(pack, run_node):
     picture = torch.zeros(1, 64, 64, 3)
     given = {"image": [picture], "if_no_face": ["use whole image"], "like": [None], "size": [64]}
