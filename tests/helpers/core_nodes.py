@@ -105,8 +105,8 @@ SKIPPING = {"reuse_threshold": 1e6, "start_percent": 0.0, "end_percent": 1.0, "v
 """For EasyCache and LazyCache: skip every step from the third on."""
 
 
-def windows(dim: int, length: int, fuse: str, overlap: int = 1):
-    """A patch that puts core's context windows on a model."""
+def windows(dim: int, length: int, fuse: str, overlap: int = 1, **more: Any):
+    """A patch that puts core's context windows on a model. more: inputs of newer ComfyUI."""
     name = "context_windows.ContextWindowsManualNode"
     # Newer ComfyUI lets a window see one more frame, or column, before its own.
     alone = {"causal_window_fix": False} if takes(name, "causal_window_fix") and not overlap else {}
@@ -124,6 +124,7 @@ def windows(dim: int, length: int, fuse: str, overlap: int = 1):
             dim=dim,
             freenoise=False,
             **alone,
+            **more,
         )
 
     return patch

@@ -23,7 +23,7 @@ from composition import (
     unchanged,
     worst_error,
 )
-from core_nodes import SKIPPING, inpaint_model, run_core, windows
+from core_nodes import SKIPPING, inpaint_model, run_core, takes, windows
 from sampling import cond
 
 BOUND = 1e-5
@@ -66,6 +66,32 @@ def test_in_context_windows_every_frame_keeps_its_mask(setting: Setting):
     whole = noise_predictions(cfg_guider(people.guided(unchanged)), at)
     found = noise_predictions(cfg_guider(people.guided(windows(0, 3, "pyramid"))), at)
     assert (found - whole).abs().max() < BOUND * whole.abs().max()
+
+
+@pytest.mark.skipif(
+    not takes("context_windows.ContextWindowsManualNode", "latent_retain_index_list"),
+    reason="this ComfyUI retains no latents",
+)
+def test_a_retained_frame_keeps_its_mask_in_every_window(setting: Setting):
+    """The second window shows frames 0, 4 and 5: its prediction is theirs, masks included."""
+    stripes = (torch.arange(128) // 21 == torch.arange(6)[:, None]).float()
+    placed = stripes[:, None].expand(6, 128, 128)
+    noise = random(6, 4, 16, 16, seed=16)
+
+    def predict(patch, frames: list[int]) -> torch.Tensor:
+        options = {"face_region": placed[frames], "attention_mask": placed[frames]}
+        people = replace(setting, options=options)
+        at = points(setting, [EARLY, LATE], noise[frames])
+        model = people.guide(people.apply(patch(people.model)), rescale=0.0)
+        noises = noise_predictions(cfg_guider(model), at)
+        return torch.stack(
+            [x - n * s for x, n, s in zip(at.latents, noises, at.sigmas, strict=True)]
+        )
+
+    retaining = windows(0, 3, "flat", 0, latent_retain_index_list="0")
+    found = predict(retaining, list(range(6)))[:, 3:]
+    expected = predict(unchanged, [0, 4, 5])
+    assert (found - expected).abs().max() < BOUND * expected.abs().max()
 
 
 def test_windows_of_columns_show_their_part_of_the_masks(setting: Setting):

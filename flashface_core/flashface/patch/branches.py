@@ -11,6 +11,7 @@ Where that is not enough (others.Company), twins get a batch of their own.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import comfy.conds
@@ -20,7 +21,7 @@ from torch import Tensor
 from ..guidance import add_reference_guidance, rescale
 from . import others
 from .evaluation import Evaluation
-from .masks import with_entry
+from .masks import Window, with_entry
 from .parts import Part, part_of
 from .run import Predictions, Run
 from .state import APART, POSITIVE, SHOWN
@@ -41,6 +42,18 @@ def part_of_call(evaluation: Evaluation, x: Tensor, options: dict[str, Any]) -> 
     if options.get("context_window") is not None:
         return None
     return part_of(x, evaluation.x, options)
+
+
+def window_of_call(model_options: dict[str, Any]) -> Window | None:
+    """What cuts a tensor (B, C, h, w) as core's context window cuts the latent, None without one.
+
+    Places that the handler retains show other frames than their own, in newer ComfyUI.
+    """
+    window = model_options["transformer_options"].get("context_window")
+    if window is None:
+        return None
+    retained = getattr(model_options.get("context_handler"), "latent_retain_index_list", [])
+    return functools.partial(window.get_tensor, retain_index_list=retained)
 
 
 def key_of_call(part: Part | None, options: dict[str, Any]) -> Any:

@@ -8,6 +8,7 @@ be found in it, and their part of the masks with them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import comfy.conds
@@ -21,6 +22,8 @@ from .state import PLACED, State
 
 if TYPE_CHECKING:
     from .evaluation import Evaluation
+
+Window = Callable[[Tensor], Tensor]
 
 REGION = -1
 """Beside the indices of the Applies: the region of all of them."""
@@ -122,11 +125,12 @@ class Masks:
 
 
 def with_masks(
-    conds: list, evaluation: Evaluation, x: Tensor, part: Part | None, window: Any
+    conds: list, evaluation: Evaluation, x: Tensor, part: Part | None, window: Window | None
 ) -> list:
     """All conditionings with region and attention masks as an entry of their own.
 
-    part: that x is of the evaluation's latent. window: core's context window of x, or None.
+    part: that x is of the evaluation's latent. window: what cuts as core's context window of x
+    does, or None.
     """
     found = _channels(evaluation, x, part, window)
     if not found:
@@ -153,7 +157,7 @@ def with_entry(entries: list[dict], extra: dict[str, Any]) -> list[dict]:
 
 
 def _channels(
-    evaluation: Evaluation, x: Tensor, part: Part | None, window: Any
+    evaluation: Evaluation, x: Tensor, part: Part | None, window: Window | None
 ) -> dict[int, Tensor]:
     """Masks by name, each (B, 1, h, w) of the samples of x."""
     state: State = evaluation.run.state
@@ -174,7 +178,12 @@ def _channels(
 
 
 def _placed(
-    evaluation: Evaluation, mask: Tensor, mode: str, x: Tensor, part: Part | None, window: Any
+    evaluation: Evaluation,
+    mask: Tensor,
+    mode: str,
+    x: Tensor,
+    part: Part | None,
+    window: Window | None,
 ) -> Tensor | None:
     """A mask for the samples of x; None where nobody knows what x shows of the picture."""
     run, whole = evaluation.run, evaluation.x
@@ -189,6 +198,6 @@ def _placed(
     scaled = comfy.utils.repeat_to_batch_size(scaled, whole.shape[0])
     if window is not None:
         # A window of rows or columns has all frames, and may have more of them than the mask.
-        return window.get_tensor(scaled)
+        return window(scaled)
     assert part is not None
     return part.of(scaled, (x.shape[-2], x.shape[-1]))

@@ -100,7 +100,8 @@ def calc_cond_batch(executor, model, conds, x_in, timestep, model_options):
     options = model_options["transformer_options"]
     evaluation: Evaluation = options[EVALUATION]
     part = branches.part_of_call(evaluation, x_in, options)
-    conds = masks.with_masks(conds, evaluation, x_in, part, options.get("context_window"))
+    window = branches.window_of_call(model_options)
+    conds = masks.with_masks(conds, evaluation, x_in, part, window)
     key = branches.key_of_call(part, options)
     index = branches.positive_index(evaluation, conds, key)
     if index is not None and evaluation.plan.twin:
