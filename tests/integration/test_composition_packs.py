@@ -174,6 +174,21 @@ def test_windows_equal_the_plain_batch(maker: str, masks, setting: Setting, reco
             assert error < BOUND
 
 
+@pytest.mark.parametrize("frames", ["aaaaaa", "abaaca", "aabbba"])
+def test_windows_over_equal_frames(frames: str, setting: Setting, caplog):
+    """Frames that hold the same numbers, as where the noise of a film is one frame's."""
+    made = torch.stack([FRAMES["abc".index(frame)] for frame in frames])
+    at = points(setting, [LATE], made)
+    whole = noise_predictions(cfg_guider(setting.guided(unchanged)), at)
+    masked = replace(setting, options={"attention_mask": STRIPES})
+    with caplog.at_level(logging.WARNING):
+        for people, warnings in ((setting, 0), (masked, 1)):
+            model = people.guided(MAKERS["function"])
+            assert difference(noise_predictions(cfg_guider(model), at), whole) < BOUND
+            assert len(caplog.records) == warnings
+    assert "works on 4 of 6 frames at a time" in caplog.text
+
+
 def test_windows_without_reference_guidance(setting: Setting):
     at = points(setting, [LATE], FRAMES)
     plain = setting.guide(setting.apply(setting.model), reference_guidance=0.0)

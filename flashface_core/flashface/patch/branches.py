@@ -41,7 +41,11 @@ def part_of_call(evaluation: Evaluation, x: Tensor, options: dict[str, Any]) -> 
     """Which part of the evaluation's latent a call is about; None under core's windows."""
     if options.get("context_window") is not None:
         return None
-    return part_of(x, evaluation.x, options)
+    return part_of(x, evaluation.x, options, _parts(evaluation))
+
+
+def _parts(evaluation: Evaluation) -> list[Part]:
+    return [key for key in evaluation.predictions if isinstance(key, Part)]
 
 
 def window_of_call(model_options: dict[str, Any]) -> Window | None:
@@ -70,6 +74,10 @@ def positive_index(evaluation: Evaluation, conds: list, key: Any) -> int | None:
     """
     if evaluation.run.state.guidance is None or key in evaluation.predictions:
         return None
+    if isinstance(key, Part) and not key.sure:
+        same_place = (part.frames for part in _parts(evaluation) if part.place == key.place)
+        if set().union(*same_place).issuperset(key.frames):
+            return None
     for index, entries in enumerate(conds):
         if entries and all(POSITIVE in entry for entry in entries):
             return index

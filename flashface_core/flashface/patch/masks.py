@@ -66,7 +66,7 @@ class Placed:
             place = corner_of(tile[0], latents[:1])
             if place is None:
                 return None
-            _, top, left = place
+            top, left = place
             if not torch.equal(tile, latents[..., top : top + height, left : left + width]):
                 return None  # tiles in another order, such as prompt by prompt
             found.append(self._channels[..., top : top + height, left : left + width])
@@ -191,9 +191,13 @@ def _placed(
     if run.masks.is_tile(size) or (part is None and window is None):
         run.warn_of_tiles((x.shape[-2], x.shape[-1]))
         return None
-    if mask.ndim == 3 and mask.shape[0] > 1 and run.masks.frames not in (None, whole.shape[0]):
-        run.warn_of_frames(whole.shape[0])
-        return None
+    if mask.ndim == 3 and mask.shape[0] > 1:
+        if run.masks.frames not in (None, whole.shape[0]):
+            run.warn_of_frames(whole.shape[0], run.masks.frames)
+            return None
+        if part is not None and not part.sure:
+            run.warn_of_frames(x.shape[0], whole.shape[0])
+            return None
     scaled = run.masks.scaled(mask, size, mode, x)
     scaled = comfy.utils.repeat_to_batch_size(scaled, whole.shape[0])
     if window is not None:

@@ -6,6 +6,8 @@ whole, so that it can be found in there.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import torch
@@ -13,11 +15,19 @@ from torch import Tensor
 
 
 class Part(NamedTuple):
-    """A part of a latent (B, C, h, w): its frames, and where its upper left corner was."""
+    """A part of a latent (B, C, h, w): its frames, and where its upper left corner was.
+
+    sure: whether no other frames hold the same numbers.
+    """
 
     frames: tuple[int, ...]
     top: int
     left: int
+    sure: bool = True
+
+    @property
+    def place(self) -> tuple[int, int]:
+        return self.top, self.left
 
     def of(self, whole: Tensor, size: tuple[int, int]) -> Tensor:
         """This part of a tensor (B, C, h, w), a view where all frames are in it."""
@@ -27,10 +37,12 @@ class Part(NamedTuple):
         return frames[..., self.top : self.top + size[0], self.left : self.left + size[1]]
 
 
-def part_of(x: Tensor, whole: Tensor, options: dict[str, Any]) -> Part | None:
+def part_of(
+    x: Tensor, whole: Tensor, options: dict[str, Any], known: Collection[Part] = ()
+) -> Part | None:
     """Which part of a latent (B, C, h, w) another one is, None where it is none.
 
-    options: the call's transformer options.
+    options: the call's transformer options. known: the parts that were there before.
     """
     everything = tuple(range(whole.shape[0]))
     if x.shape == whole.shape:
@@ -41,21 +53,34 @@ def part_of(x: Tensor, whole: Tensor, options: dict[str, Any]) -> Part | None:
     place = corner_of(x[0], whole)
     if place is None:
         return None
-    frame, top, left = place
+    top, left = place
     if x.shape[0] == whole.shape[0]:
         return Part(everything, top, left)
     height, width = x.shape[-2:]
     crops = whole[..., top : top + height, left : left + width]
     same = (x[:, None] == crops[None]).flatten(2).all(dim=2)
-    frames = same.int().argmax(dim=1)
-    if not same.any(dim=1).all():
+    fitting = same.sum(dim=1)
+    if not fitting.all():
         return None
-    assert int(frames[0]) == frame
-    return Part(tuple(frames.tolist()), top, left)
+    seen = Counter(frame for part in known if part.place == place for frame in part.frames)
+    return Part(_least_seen(same.tolist(), seen), top, left, bool((fitting == 1).all()))
 
 
-def corner_of(part: Tensor, whole: Tensor) -> tuple[int, int, int] | None:
-    """(frame, row, column) where a tile (C, h, w) was in (B, C, H, W), the first frame's.
+def _least_seen(same: list[list[bool]], seen: Counter[int]) -> tuple[int, ...]:
+    """For each frame of a window the one of the whole that holds its numbers.
+
+    Where several do, their predictions are the same too, and it does not matter which of them a
+    window shows; but in the end all of them have to be in some window.
+    """
+    frames: list[int] = []
+    for row in same:
+        fitting = [frame for frame, fits in enumerate(row) if fits]
+        frames.append(min(fitting, key=lambda frame: (frame in frames, seen[frame])))
+    return tuple(frames)
+
+
+def corner_of(part: Tensor, whole: Tensor) -> tuple[int, int] | None:
+    """(row, column) where a tile (C, h, w) was in (B, C, H, W), in whichever frame.
 
     None where it was nowhere, or may have been in several places, as where a latent is flat.
     """
@@ -68,11 +93,11 @@ def corner_of(part: Tensor, whole: Tensor) -> tuple[int, int, int] | None:
         may &= (whole[..., i : i + rows, j : j + columns] == part[:, i, j, None, None]).all(dim=1)
     found = None
     for frame, top, left in may.nonzero().tolist():
-        if found is not None and (top, left) == found[1:]:
+        if (top, left) == found:
             continue
         crop = whole[frame, :, top : top + height, left : left + width]
         if torch.equal(crop, part):
             if found is not None:
                 return None
-            found = frame, top, left
+            found = top, left
     return found

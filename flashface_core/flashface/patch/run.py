@@ -120,10 +120,10 @@ class Run:
             "region and attention masks are left out, because they belong to the whole picture."
         )
 
-    def warn_of_frames(self, count: int) -> None:
+    def warn_of_frames(self, count: int, total: int) -> None:
         """Log, once, that nobody knows which frames of all these are."""
         self.warn_once(
-            f"This sampling works on {count} of {self.masks.frames} frames at a time: face regions "
+            f"This sampling works on {count} of {total} frames at a time: face regions "
             "and attention masks of single frames are left out, because nothing tells which they "
             "are."
         )
