@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tiny_training import HELD_OUT, make_set, tiny_config
 from training.judges.judge import load_judges
 from training.judges.measures import auc, nearest_right
 from training.judges.nets import arcface
+from training.judges.outside import load_dlib
 from training.judges.photos import MEASURED, TRAINED, read_photos
 from training.judges.train import judges_folder, train
 from training.judges.views import as_pictures, face_crops
@@ -104,3 +106,9 @@ def test_the_margin_is_an_angle():
     turned = torch.tensor([np.cos(np.arccos(0.5) + 0.4), -0.99 - 0.4 * np.sin(0.4)])
     wanted = torch.logaddexp(torch.zeros(2), 8 * (cosines[:, 1] - turned)).mean()
     assert abs(float(arcface(cosines, owners, 0.4, 8.0) - wanted)) < 1e-5
+
+
+@pytest.mark.skipif(find_spec("dlib") is not None, reason="dlib is installed")
+def test_dlib_is_asked_for_in_words():
+    with pytest.raises(ImportError, match=r"install -r requirements-judges\.txt"):
+        load_dlib()

@@ -1,4 +1,4 @@
-"""How good the judges are: python -m training.judges.report RECIPE [KEY=VALUE ...] [--also SET ...]
+"""How good the judges are: python -m training.judges.report RECIPE [KEY=VALUE ...] [OPTIONS]
 
 On people whom no judge has seen; as they were drawn, softened by half, and through the run's own
 autoencoder where there is one. Prints, and writes report.json beside the judges.
@@ -22,6 +22,7 @@ from .. import autoencoder, host, shards
 from ..config import Config, ConfigError, load_config
 from .judge import Judges, load_judges
 from .measures import accuracy, auc, correlations, nearest_right, pairs_of
+from .outside import DlibJudge, load_dlib
 from .photos import MEASURED, TRAINED, Photos, read_photos, targets_of
 from .views import as_pictures, softened
 
@@ -30,22 +31,26 @@ SOFT = 2.0
 ALIKE = ("sex", "ancestry", "age_class")
 
 
-def write_report(config: Config, folder: Path, also: Sequence[str] = ()) -> dict[str, Any]:
+def write_report(
+    config: Config, folder: Path, also: Sequence[str] = (), outside: DlibJudge | None = None
+) -> dict[str, Any]:
     """Measure the judges of a folder on the recipe's held-out people, and on other sets."""
     judges, runs = load_judges(folder, config.device), folder.parents[1]
     measured = read_photos(shards.resolve(config.judges.held_out, runs), MEASURED)
-    report = {"judges-held-out": report_on(judges, measured, config, folder.parent)}
+    report = {"judges-held-out": report_on(judges, measured, config, folder.parent, outside)}
     for name in also:
         photos = read_photos(shards.resolve([name], runs))
         if bool(((photos.people >= TRAINED.start) & (photos.people < TRAINED.stop)).any()):
             raise ValueError(f"The judges may have been trained on people of {name}: take others.")
-        report[name] = report_on(judges, photos, config, folder.parent)
+        report[name] = report_on(judges, photos, config, folder.parent, outside)
     (folder / "report.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
     sys.stdout.write(as_text(report) + "\n")
     return report
 
 
-def report_on(judges: Judges, photos: Photos, config: Config, run: Path) -> dict[str, Any]:
+def report_on(
+    judges: Judges, photos: Photos, config: Config, run: Path, outside: DlibJudge | None
+) -> dict[str, Any]:
     """The figures on some photos, in each of their versions."""
     planes = as_pictures(photos.pictures, photos.pictures.shape[1])
     versions = {"drawn": planes, "softened": softened(planes, SOFT).clamp(0, 1)}
@@ -56,8 +61,11 @@ def report_on(judges: Judges, photos: Photos, config: Config, run: Path) -> dict
             parts = [net.decode(net.encode(p.to(config.device))).cpu() for p in planes.split(16)]
         versions["autoencoder"] = torch.cat(parts).clamp(0, 1)
     report: dict[str, Any] = {"people": len(photos.people.unique()), "photos": len(planes)}
-    for name, pictures in versions.items():
-        report[name] = figures(judges, photos, pictures.permute(0, 2, 3, 1))
+    for name, version in versions.items():
+        pictures = version.permute(0, 2, 3, 1)
+        report[name] = figures(judges, photos, pictures)
+        if outside:
+            report[name]["dlib"] = apart(outside.embed(pictures, photos.boxes), photos)
     return report
 
 
@@ -105,7 +113,7 @@ def as_text(report: dict[str, Any]) -> str:
         lines.append(f"{source}: {about['people']} people, {about['photos']} photos")
         versions = [name for name in about if isinstance(about[name], dict)]
         lines.append(_line("", *versions))
-        for part in ("embedding", "identity"):
+        for part in (part for part in about["drawn"] if part != "attributes"):
             for name in about["drawn"][part]:
                 values = (f"{about[v][part][name]:.3f}" for v in versions)
                 lines.append(_line(f"{part}: {name}", *values))
@@ -137,12 +145,14 @@ def main() -> int:
     parser.add_argument("config", type=Path, help="a recipe")
     parser.add_argument("changes", nargs="*", metavar="KEY=VALUE")
     parser.add_argument("--also", nargs="+", default=[], metavar="SET", help="more sets to judge")
+    parser.add_argument("--dlib", action="store_true", help="dlib too: 0.13 CPU s a picture")
     given = parser.parse_args()
     try:
         config = load_config(given.config, given.changes)
         host.start(config.threads)
-        write_report(config, host.runs_folder() / config.run / "judges", given.also)
-    except (ConfigError, FileNotFoundError, ValueError) as error:
+        outside = load_dlib() if given.dlib else None
+        write_report(config, host.runs_folder() / config.run / "judges", given.also, outside)
+    except (ConfigError, FileNotFoundError, ImportError, ValueError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
     return 0
