@@ -46,6 +46,12 @@ class Photos:
         """(N,) numbers of the people, from 0 on, in the order of their seeds."""
         return self.people.unique(return_inverse=True)[1]
 
+    def of_first(self, people: int) -> Photos:
+        """Only the photos of so many people, those of the lowest seeds."""
+        rows = (self.owners() < people).nonzero().flatten()
+        kept = {n: v[rows] for n, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **kept, attributes=[self.attributes[i] for i in rows.tolist()])
+
     def to(self, device: str) -> Photos:
         """The same with all tensors on a device."""
         moved = {n: v.to(device) for n, v in vars(self).items() if isinstance(v, Tensor)}

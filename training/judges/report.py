@@ -28,6 +28,7 @@ from .views import as_pictures, softened
 
 log = logging.getLogger(__name__)
 SOFT = 2.0
+MOST = 150  # people; of all pairs of more photos, some millions are sorted for each figure
 ALIKE = ("sex", "ancestry", "age_class")
 
 
@@ -52,6 +53,7 @@ def report_on(
     judges: Judges, photos: Photos, config: Config, run: Path, outside: DlibJudge | None
 ) -> dict[str, Any]:
     """The figures on some photos, in each of their versions."""
+    photos = photos.of_first(MOST)
     planes = as_pictures(photos.pictures, photos.pictures.shape[1])
     versions = {"drawn": planes, "softened": softened(planes, SOFT).clamp(0, 1)}
     path = run / autoencoder.EXPORT
@@ -93,7 +95,8 @@ def apart(vectors: Tensor, photos: Photos) -> dict[str, float]:
     """
     cosines, which, same = pairs_of(vectors, photos.people)
     ages = photos.ages.numpy()[which]
-    kinds = np.array([" ".join(w.get(n, "") for n in ALIKE) for w in photos.attributes])[which]
+    words = [" ".join(own.get(name, "") for name in ALIKE) for own in photos.attributes]
+    kinds = np.unique(words, return_inverse=True)[1][which]
     of_one_age, alike = ages[0] == ages[1], kinds[0] == kinds[1]
     return {
         "auc": auc(cosines[same], cosines[~same]),
