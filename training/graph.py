@@ -122,7 +122,7 @@ class FlashFace(nn.Module):
 
         options = {
             "patches": {"attn1_patch": [capture]},
-            "patches_replace": {"attn2": dict.fromkeys(_all_blocks(), _attend_to_one)},
+            "patches_replace": {"attn2": dict.fromkeys(all_blocks(), _attend_to_one)},
         }
         times = t.repeat_interleave(count)
         self.referencenet(latents.flatten(0, 1), times, context, transformer_options=options)
@@ -154,12 +154,29 @@ class FlashFace(nn.Module):
                 # Every weight has a gradient in every step, which data-parallel training counts on.
                 unused = 0.0 * sum(token.key.sum() + token.value.sum() for token in tokens.values())
                 tokens, rows = {}, None
+        return self.predict(x, t, context, region, tokens, rows) + unused
+
+    def predict(
+        self,
+        x: Tensor,
+        t: Tensor,
+        context: Tensor,
+        region: Tensor | None,
+        tokens: dict[str, ReferenceTokens],
+        rows: Tensor | None = None,
+        replace: dict[str, Any] | None = None,
+    ) -> Tensor:
+        """The predicted noise where references' keys and values are known already, by block.
+
+        replace: what else to replace in the UNet, as ComfyUI's `patches_replace`.
+        """
         patches = {
             "attn1_patch": [_keep_y],
             "middle_patch": [partial(self._add_term, tokens, rows)],
             "input_block_patch": [partial(self._add_region, region)],
         }
-        return self.unet(x, t, context, transformer_options={"patches": patches}) + unused
+        options = {"patches": patches, "patches_replace": replace or {}}
+        return self.unet(x, t, context, transformer_options=options)
 
     def _tokens(
         self, block: str, features: Tensor, share: int, rows: Tensor | None
@@ -226,5 +243,6 @@ def _attend_to_one(q: Tensor, k: Tensor, v: Tensor, options: Options) -> Tensor:
     return optimized_attention(q, k, v, HEADS, transformer_options=options)
 
 
-def _all_blocks() -> list[tuple[str, int]]:
+def all_blocks() -> list[tuple[str, int]]:
+    """Every name under which ComfyUI may know a block with attention."""
     return [(kind, index) for kind in ("input", "middle", "output") for index in range(12)]
