@@ -14,7 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-CHOICES = {"network.init": ("copy", "zero"), "precision": ("fp32", "bf16")}
+CHOICES = {
+    "network.init": ("copy", "zero"),
+    "precision": ("fp32", "bf16"),
+    "evaluate.precision": ("fp32", "bf16"),
+}
 FROM_ZERO = ("seed", "keep_every", "warmup", "steps", "half_blocks", "workers", "seconds")
 
 
@@ -127,6 +131,36 @@ class Judges:
 
 
 @dataclass(frozen=True)
+class Evaluate:
+    """How `training.evaluate` paints held-out people: the settings of the start template.
+
+    claims: numbers of docs/EVIDENCE.md. people: how many; map_people: of them, for the map of age
+    against likeness over `strengths`, `guidances` and `launches`. repeat_to: of Encode Reference
+    Faces; each reference counts once, as in training. batch: samples in one call of the UNet.
+    steps: a divisor of 1000. judges: folder of the judges; empty: the run's own.
+    """
+
+    claims: tuple[int, ...] = (1, 2, 3, 6)
+    people: int = 100
+    map_people: int = 12
+    references: int = 4
+    repeat_to: int = 1
+    strength: float = 1.0
+    reference_guidance: float = 2.0
+    launch: int = 1000
+    strength_before_launch: float = 0.85
+    cfg: float = 4.0
+    rescale: float = 0.5
+    steps: int = 25
+    strengths: tuple[float, ...] = (0.7, 0.85, 1.2)
+    guidances: tuple[float, ...] = (0.0, 1.0, 2.0, 3.2)
+    launches: tuple[int, ...] = (750, 1000)
+    batch: int = 256
+    precision: str = "fp32"
+    judges: str = ""
+
+
+@dataclass(frozen=True)
 class Config:
     """A whole run. precision: "fp32" or "bf16" (autocast over fp32 weights).
 
@@ -151,6 +185,7 @@ class Config:
     base: Stage = field(default_factory=Stage)
     flashface: Stage = field(default_factory=Stage)
     judges: Judges = field(default_factory=Judges)
+    evaluate: Evaluate = field(default_factory=Evaluate)
 
 
 def load_config(path: Path, changes: Sequence[str] = ()) -> Config:

@@ -6,7 +6,7 @@ x_t = sqrt(a_t) x_0 + sqrt(1 - a_t) e; the network predicts e. `a` is the cumula
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import torch
@@ -64,14 +64,22 @@ def squared_error(predicted: Tensor, noise: Tensor, inside: Tensor | None, weigh
     return (shares * error).sum((1, 2, 3)) / shares.sum((1, 2, 3))
 
 
-@torch.no_grad()
-def ddim(predict: Callable[[Tensor, Tensor], Tensor], noise: Tensor, steps: int) -> Tensor:
-    """The latents that DDIM makes of noise (B, 4, h, w) in evenly spaced steps.
+def even_times(steps: int) -> list[int]:
+    """Evenly spaced timesteps from 999 on."""
+    return torch.linspace(STEPS - 1, 0, steps + 1).round().long().tolist()[:-1]
 
-    predict: noise prediction of (x, t), t (B,) float.
+
+@torch.no_grad()
+def ddim(
+    predict: Callable[[Tensor, Tensor], Tensor], noise: Tensor, times: int | Sequence[int]
+) -> Tensor:
+    """The latents that DDIM makes of noise (B, 4, h, w).
+
+    predict: noise prediction of (x, t), t (B,) float. times: falling timesteps, or the number of
+    evenly spaced ones.
     """
     a = alphas().to(noise.device)
-    times = torch.linspace(STEPS - 1, 0, steps + 1).round().long().tolist()[:-1]
+    times = even_times(times) if isinstance(times, int) else times
     x = noise
     for now, then in zip(times, [*times[1:], None], strict=True):
         e = predict(x, torch.full((len(x),), float(now), device=x.device)).float()

@@ -7,6 +7,7 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -88,8 +89,18 @@ def tensors_of(latents: Latents) -> dict[str, Tensor]:
     return {field.name: getattr(latents, field.name) for field in dataclasses.fields(latents)}
 
 
-def make_set(folder: Path, people: int, photos: int, size: int, first: int = 0) -> list[Place]:
-    """A set of shards as `training.people` writes them, of coloured noise with a box as face."""
+def make_set(
+    folder: Path,
+    people: int,
+    photos: int,
+    size: int,
+    first: int = 0,
+    about: dict[str, Any] | None = None,
+) -> list[Place]:
+    """A set of shards as `training.people` writes them, of coloured noise with a box as face.
+
+    about: what else all records say.
+    """
     folder.mkdir(parents=True)
     random = np.random.default_rng(first)
     samples = []
@@ -103,6 +114,7 @@ def make_set(folder: Path, people: int, photos: int, size: int, first: int = 0) 
                 "box": box,
                 "five": five,
                 "captions": ["an old man", "a man"],
+                **(about or {}),
             }
             pictures = {"webp": "WEBP", "mask.png": "PNG"}
             files = {n: _picture(random, size, kind) for n, kind in pictures.items()}

@@ -1,0 +1,190 @@
+"""Evidence: the painter paints what the nodes paint, effects are found, one command does it all."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from tiny_training import (
+    FACE,
+    GRID,
+    HELD_OUT,
+    make_run,
+    make_set,
+    tiny_config,
+    tiny_flashface,
+    tiny_latents,
+)
+from torch import Tensor
+
+from training import evaluate, flashface, text
+from training.config import Config, ConfigError, Evaluate
+from training.evaluation import (
+    conditions,
+    faces,
+    painter,
+    painting,
+    sheets,
+    statistics,
+    through_nodes,
+)
+from training.steps import torch_random_of
+
+OWN = Evaluate(steps=4, cfg=3.0, strength=0.9, launch=600, batch=6, repeat_to=2, references=2)
+ATTRIBUTES = {"sex": "female", "age_class": "young", "hair": "red", "style": "long",
+              "glasses": "round", "scene": "park", "garment": "shirt"}  # fmt: skip
+
+
+class PixelJudges:
+    """Tells people by their pictures' very colours, and reads all attributes off the brightness."""
+
+    def __init__(self) -> None:
+        self.classes = {"age_class": ["child", "middle-aged", "old", "young"],
+                        "glasses": ["none", "round", "square"]}  # fmt: skip
+
+    def embed(self, pictures: Tensor, boxes: Tensor) -> Tensor:
+        assert boxes.shape == (len(pictures), 4)
+        return F.normalize(self._small(pictures).flatten(1), dim=1)
+
+    def identity(self, pictures: Tensor, boxes: Tensor) -> Tensor:
+        return self._small(pictures).mean((2, 3))
+
+    def attributes(self, pictures: Tensor) -> dict[str, Tensor]:
+        bright = self._small(pictures).mean((1, 2, 3)) + 0.5
+        return {name: (bright * len(own)).long().clamp(0, len(own) - 1)
+                for name, own in self.classes.items()}  # fmt: skip
+
+    def _small(self, pictures: Tensor) -> Tensor:
+        planes = pictures.float().permute(0, 3, 1, 2)
+        planes = planes / 255 if pictures.dtype == torch.uint8 else planes
+        return F.interpolate(planes, (8, 8), mode="area") - 0.5
+
+
+def sitters(people: int = 2) -> painter.Sitters:
+    random = torch_random_of(5)
+    region = torch.zeros(people, 1, GRID, GRID)
+    region[..., 2:6, 1:5] = 1
+    return painter.Sitters(
+        noise=torch.randn(people, 4, GRID, GRID, generator=random),
+        region=region,
+        faces=torch.randn(people, OWN.references, 4, FACE, FACE, generator=random),
+        prompts={kind: [f"a {kind} {i}" for i in range(people)] for kind in ("own", "child")},
+    )
+
+
+def test_the_nodes_paint_the_same(tmp_path):
+    model = text.Captioned(tiny_flashface(), text.Words(text.tokenize("a child")))
+    file = tmp_path / "tiny.safetensors"
+    flashface.export(file, model)
+    start = conditions.start(OWN)
+    varied = [
+        start,
+        dataclasses.replace(start, name="none", references=0),
+        dataclasses.replace(start, name="one", references=1, strength=1.3, launch=1000),
+        dataclasses.replace(start, name="c", guidance=0.0, region=False, prompt="child"),
+    ]
+    given = sitters()
+    painted = painter.paint(model, given, varied, OWN)
+    for condition, latents in zip(varied, painted, strict=True):
+        wanted = through_nodes.latents_through_nodes(file, model.words, given, condition, OWN)
+        assert wanted.std() > 0.1
+        assert (latents - wanted).abs().max() < 1e-4 * wanted.abs().max(), condition.name
+
+
+def test_planted_effects_are_found_and_others_are_not():
+    random = np.random.default_rng(0)
+    people = random.normal(0, 1, 60)  # how people differ stays out of paired differences
+    noise = random.normal(0, 0.1, (60, 5))
+    rising = people[:, None] + 0.05 * np.arange(5) + noise
+    slope = statistics.slopes(rising, np.arange(5))
+    mean = statistics.mean_of(slope)
+    assert mean.low < 0.05 < mean.high and mean.low > 0.03 and mean.n == 60
+    assert statistics.sign_flip(slope) < 1e-3
+    assert statistics.sign_flip(noise[:, 0]) > 0.05
+    assert statistics.sign_flip(np.zeros(9)) == 1
+    known = statistics.mean_of(np.array([1.0, np.nan, 1.0]))
+    assert (known.value, known.low, known.n) == (1, 1, 2)
+    assert statistics.auc(np.array([1.0, 2.0]), np.array([0.0, 1.0])) == 0.875
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say():
+    random = np.random.default_rng(1)
+    drawn = [statistics.mean_of(random.normal(0, 1, 40), 500) for _ in range(300)]
+    held = np.mean([mean.low <= 0 <= mean.high for mean in drawn])
+    assert 0.90 < held < 0.98
+
+
+def test_found_boxes_become_the_renders():
+    true = torch.tensor([[20.0, 10, 60, 70], [30, 30, 70, 90]])
+    found = [[25.0, 22, 55, 58], [35.0, 42, 65, 78]]  # each moved by a part of its sides
+    fit = faces.Fit(found, true)
+    assert torch.allclose(fit.boxes(found, torch.zeros(2, 4)), true, atol=1e-4)
+    assert faces.overlaps([*found[:1], None], true)[1] == 0
+    assert torch.equal(fit.boxes([None, found[1]], true)[0], true[0])
+
+
+def tiny_run(folder: Path, *changes: str) -> tuple[Config, Path]:
+    """A run that can be evaluated: four held-out people, all alike but for their pictures."""
+    config = tiny_config(
+        "run=tiny", "network.multipliers=[1,2,2,2]", "evaluate.people=4", "evaluate.map_people=2",
+        "evaluate.references=2", "evaluate.steps=2", "evaluate.batch=32",
+        "evaluate.strengths=[1.0]", "evaluate.guidances=[0.0,1.0]", "evaluate.launches=[500]",
+        *changes,
+    )  # fmt: skip
+    runs = folder / "runs"
+    held_out = tiny_latents(4, 6, HELD_OUT)
+    run = make_run(runs, config, tiny_latents(2, 2), held_out)
+    words = text.Words(held_out.tokens.unique().tolist())
+    flashface.export(run / flashface.EXPORT, text.Captioned(tiny_flashface(), words))
+    about = {"age": 30.0, "attributes": ATTRIBUTES}
+    make_set(runs / config.data.held_out[0], 4, 6, 64, HELD_OUT, about)
+    return config, run
+
+
+def test_one_command_paints_judges_and_writes(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLASHFACE_CACHE", str(tmp_path))
+    monkeypatch.setattr(evaluate, "DOCS", tmp_path / "docs")
+    config, _ = tiny_run(tmp_path)
+    folder = evaluate.evaluate(config, PixelJudges(), docs=True, command="the command")
+    found = json.loads((folder / "results.json").read_text())
+    assert [claim["number"] for claim in found["claims"]] == [
+        "identity", *["prompt"] * 2, "1", "2", "3", "6"]  # fmt: skip
+    assert found["levels"]["embedding"]["same"] < 1
+    start, none = (found["conditions"][name] for name in ("start", "N = 0"))
+    assert start["target"]["embedding"] != none["target"]["embedding"]
+    assert len(start["target"]["embedding"]) == 4
+    assert len(found["conditions"]["child s 1 c 1 launch 500"]["people"]) == 2
+    page = (tmp_path / "docs" / "EVIDENCE.md").read_text()
+    assert "**Rendered people only" in page and "FAILED" in page and "the command" in page
+    for link in ("references", "prompts", "likeness", "age-child", "age-old"):
+        assert f"(images/evidence_{link}.webp)" in page
+        assert (tmp_path / "docs" / "images" / f"evidence_{link}.webp").stat().st_size < 300_000
+    monkeypatch.setattr(painting, "paint", None)  # all of it was kept
+    evaluate.evaluate(config, PixelJudges())
+    few = dataclasses.replace(config.evaluate, claims=(3,))
+    assert evaluate.through_nodes(dataclasses.replace(config, evaluate=few), 1) < 1e-4
+
+
+def test_sheets_hide_who_is_who(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLASHFACE_CACHE", str(tmp_path))
+    config, run = tiny_run(tmp_path)
+    studio = painting.open_studio(config)
+    key = sheets.make_sheets(studio, run / "sheets", 3)
+    answers = json.loads(key.read_text())
+    assert len(list((run / "sheets").glob("*.png"))) == len(answers) == 3
+    for answer in answers.values():
+        assert len(set(answer["rows"])) == 4
+    shown = {i for person in studio.held_out.people for i in person.shown}
+    unseen = {i for person in studio.held_out.people for i in person.unseen}
+    assert not shown & unseen
+
+
+def test_settings_that_cannot_be_are_said():
+    for change, says in (({"steps": 7}, "divides 1000"), ({"claims": (5,)}, "claims are of")):
+        with pytest.raises(ConfigError, match=says):
+            conditions.main_conditions(dataclasses.replace(OWN, **change))

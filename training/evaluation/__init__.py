@@ -1,0 +1,1 @@
+"""Evidence: held-out people painted under paired conditions, judged, and counted over people."""
