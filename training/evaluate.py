@@ -76,11 +76,11 @@ def through_nodes(config: Config, count: int) -> float:
 
 
 def _load_judges(config: Config, run: Path) -> Any:
-    from .judges import load_judges
+    from .judges.judge import load_judges
 
     own = config.evaluate.judges
     folder = Path(own).expanduser() if own else run / "judges"
-    return load_judges(run.parent / folder)
+    return load_judges(run.parent / folder, config.device)
 
 
 def _save_small(path: Path, image: Any) -> str:
