@@ -7,6 +7,7 @@ curves and grids in RUNS/<run>/evaluation. What was painted is kept, so a second
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import sys
 from pathlib import Path
@@ -33,7 +34,7 @@ def evaluate(config: Config, judges: Any = None, docs: bool = False, command: st
     folder = studio.run / FOLDER
     judges = judges or _load_judges(config, studio.run)
     painted = painting.paint_all(studio, folder)
-    results = gather.judge_all(studio, judges, painted)
+    results = gather.judge_all(studio, judges, painted, _outside())
     found = claims.all_claims(results)
     pictures = grids.grids_of(studio, painted) | report.charts_of(results)
     page = report.as_page(results, found, [f"{name}.png" for name in pictures], command)
@@ -81,6 +82,14 @@ def _load_judges(config: Config, run: Path) -> Any:
     own = config.evaluate.judges
     folder = Path(own).expanduser() if own else run / "judges"
     return load_judges(run.parent / folder, config.device)
+
+
+def _outside() -> Any:
+    """dlib's encoder where it is installed (requirements-judges.txt), or None."""
+    try:
+        return importlib.import_module(f"{__package__}.judges.outside").load_dlib()
+    except ImportError:
+        return None
 
 
 def _save_small(path: Path, image: Any) -> str:

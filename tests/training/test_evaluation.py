@@ -149,12 +149,14 @@ def tiny_run(folder: Path, *changes: str) -> tuple[Config, Path]:
 def test_one_command_paints_judges_and_writes(tmp_path, monkeypatch):
     monkeypatch.setenv("FLASHFACE_CACHE", str(tmp_path))
     monkeypatch.setattr(evaluate, "DOCS", tmp_path / "docs")
+    monkeypatch.setattr(evaluate, "_outside", PixelJudges)
     config, _ = tiny_run(tmp_path)
     folder = evaluate.evaluate(config, PixelJudges(), docs=True, command="the command")
     found = json.loads((folder / "results.json").read_text())
     assert [claim["number"] for claim in found["claims"]] == [
         "identity", *["prompt"] * 2, "1", "2", "3", "6"]  # fmt: skip
-    assert found["levels"]["embedding"]["same"] < 1
+    assert found["levels"]["embedding"]["same"] < 1 and set(found["levels"]) == {
+        "embedding", "numbers", "dlib"}  # fmt: skip
     start, none = (found["conditions"][name] for name in ("start", "N = 0"))
     assert start["target"]["embedding"] != none["target"]["embedding"]
     assert len(start["target"]["embedding"]) == 4

@@ -44,11 +44,17 @@ def all_claims(results: Results) -> list[Claim]:
 def identity_shows(results: Results) -> Claim:
     """The nearest of all is the right one, and references raise likeness."""
     own, none = results.own, with_references(0, results.own)
-    nearest = results.mean(results.painted[START].verdicts.nearest[EMBEDDING])
+    shown = results.painted[START].verdicts
+    nearest = results.mean(shown.nearest[EMBEDDING])
     without = results.mean(results.painted[none].verdicts.nearest[EMBEDDING])
     people = len(results.held_out.people)
     times = nearest.value * people
     difference, p = _difference(results, START, none)
+    others = {
+        f"nearest by {name}, with and without": f"{results.mean(shown.nearest[name])}, "
+        f"{results.mean(results.painted[none].verdicts.nearest[name])}"
+        for name in shown.nearest if name != EMBEDDING
+    }  # fmt: skip
     return Claim(
         "identity",
         f"The nearest of {people} people is the right one at least {TIMES_CHANCE} times as often "
@@ -58,6 +64,7 @@ def identity_shows(results: Results) -> Claim:
             "nearest is right": f"{nearest}, {times:.1f} times chance ({1 / people:.3g})",
             "without references, by the prompt alone": str(without),
             "SimTarget above none": f"{difference}, p {_p(p)}",
+            **others,
         },
     )
 

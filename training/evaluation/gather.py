@@ -9,24 +9,28 @@ import torch
 from torch import Tensor
 
 from . import conditions, faces
-from .judging import EMBEDDING, Bench, Judges
+from .judging import EMBEDDING, Bench, Judges, Outside
 from .painting import Pictures, Studio, decoded
 from .results import Found, Judged, Results
 
 LOOKED_AT = (conditions.START, conditions.NO_REGION)
 
 
-def judge_all(studio: Studio, judges: Judges, painted: list[Pictures]) -> Results:
+def judge_all(
+    studio: Studio, judges: Judges, painted: list[Pictures], outside: Outside | None = None
+) -> Results:
     """Verdicts on everything that was painted, and on photos."""
     held_out, own = studio.held_out, studio.config.evaluate
-    bench = Bench(judges, held_out)
+    bench = Bench(judges, held_out, outside)
     levels = {name: bench.levels(name) for name in bench.known}
     results = Results(held_out, own, studio.config.seed, levels, bench.told)
     boxes = held_out.boxes([person.target for person in held_out.people])
     finder = Finder(bench, boxes) if 2 in own.claims else None
+    on_map = {condition.name for condition in conditions.map_conditions(own)}
     for one in painted:
         name, pictures = one.condition.name, decoded(studio, one.latents)
-        verdicts = bench.judge(pictures, boxes[one.people], one.people, one.condition.references)
+        count, mapped = one.condition.references, name in on_map
+        verdicts = bench.judge(pictures, boxes[one.people], one.people, count, not mapped)
         results.painted[name] = Judged(one.condition, one.people, verdicts)
         if finder and name in LOOKED_AT:
             results.faces[name] = finder.look(pictures)
@@ -72,5 +76,5 @@ class Finder:
         seen = np.array([float(face is not None) for face in found])
         own = self._fit.boxes(found, self._boxes)
         iou = faces.overlaps(own.tolist(), self._boxes) * seen
-        verdicts = self._bench.judge(pictures, own, list(range(len(own))), 0)
+        verdicts = self._bench.judge(pictures, own, list(range(len(own))), 0, False)
         return Found(iou, verdicts.target[EMBEDDING], seen)

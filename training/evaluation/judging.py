@@ -1,7 +1,8 @@
 """What the judges say of pictures: whose they are, and what they show.
 
-Two witnesses of who it is, which share a trunk and are no independent ones: the embedding, and the
-renderer's numbers of a person, centred and scaled by what people differ in.
+Witnesses of who it is: the embedding, and the renderer's numbers of a person, centred and scaled by
+what people differ in, which share a trunk and are no independent ones; where it is installed dlib's
+encoder, which was trained by others on photos.
 """
 
 from __future__ import annotations
@@ -19,8 +20,7 @@ from .people import HeldOut, Person
 from .prompts import TOLD, as_told
 from .statistics import auc
 
-EMBEDDING, NUMBERS = "embedding", "numbers"
-WITNESSES = (EMBEDDING, NUMBERS)
+EMBEDDING, NUMBERS, DLIB = "embedding", "numbers", "dlib"
 
 
 class Judges(Protocol):
@@ -33,6 +33,12 @@ class Judges(Protocol):
     def identity(self, pictures: Tensor, boxes: Tensor) -> Tensor: ...
 
     def attributes(self, pictures: Tensor) -> dict[str, Tensor]: ...
+
+
+class Outside(Protocol):
+    """A judge of who it is that this project has no part in."""
+
+    def embed(self, pictures: Tensor, boxes: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -52,8 +58,8 @@ class Verdicts:
 class Bench:
     """The judges, with all originals of the people who are painted before them."""
 
-    def __init__(self, judges: Judges, held_out: HeldOut) -> None:
-        self.judges, self.held_out = judges, held_out
+    def __init__(self, judges: Judges, held_out: HeldOut, outside: Outside | None = None) -> None:
+        self.judges, self.held_out, self.outside = judges, held_out, outside
         people = held_out.people
         self.photos = sorted({i for p in people for i in (*p.unseen, *p.shown)})
         self._row = {photo: row for row, photo in enumerate(self.photos)}
@@ -67,17 +73,25 @@ class Bench:
             for name, own in self.known.items()
         }
 
-    def vectors(self, pictures: Tensor, boxes: Tensor) -> dict[str, Tensor]:
-        """Unit vectors (B, D) by witness."""
+    def vectors(self, pictures: Tensor, boxes: Tensor, outside: bool = True) -> dict[str, Tensor]:
+        """Unit vectors (B, D) by witness. outside: whether the slow one is asked too."""
         numbers = (self.judges.identity(pictures, boxes).float() - self._centre) / self._spread
         embedding = F.normalize(self.judges.embed(pictures, boxes).float(), dim=1)
-        return {EMBEDDING: embedding, NUMBERS: F.normalize(numbers, dim=1)}
+        found = {EMBEDDING: embedding, NUMBERS: F.normalize(numbers, dim=1)}
+        if self.outside and outside:
+            found[DLIB] = F.normalize(self.outside.embed(pictures, boxes).float(), dim=1)
+        return found
 
     def judge(
-        self, pictures: Tensor, boxes: Tensor, people: Sequence[int], references: int
+        self,
+        pictures: Tensor,
+        boxes: Tensor,
+        people: Sequence[int],
+        references: int,
+        outside: bool = True,
     ) -> Verdicts:
         """Verdicts on a picture of each of some people, places in `held_out.people`."""
-        found = self.vectors(pictures, boxes)
+        found = self.vectors(pictures, boxes, outside)
         own = [self.held_out.people[i] for i in people]
         said = self.judges.attributes(pictures)
         target, shown, nearest = {}, {}, {}

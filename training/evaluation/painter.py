@@ -12,17 +12,19 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from flashface_core.flashface.attention import HEADS, ReferenceTokens
 from flashface_core.flashface.guidance import add_reference_guidance, rescale, trailing_timesteps
 
 from .. import diffusion, flashface, stage, text
 from ..config import Config, Evaluate
 from .conditions import Condition
+
+if TYPE_CHECKING:
+    from flashface_core.flashface.attention import ReferenceTokens
 
 
 @dataclass(frozen=True)
@@ -174,16 +176,18 @@ class _Sitting:
         self, x: Tensor, timestep: int, rows: Sequence[Row], tokens: dict[str, Any]
     ) -> Tensor:
         """(R, P, 4, h, w) of R rows, which all see as many references."""
+        from comfy.ldm.modules.attention import optimized_attention
+
+        from flashface_core.flashface.attention import HEADS
+
+        from .. import graph
+
         batch = torch.cat([x[row.condition] for row in rows])
         which = torch.cat([self.texts[row.prompt] for row in rows])
         used, which = which.unique(return_inverse=True)
 
         def attend(q: Tensor, k: Tensor, v: Tensor, options: dict[str, Any]) -> Tensor:
-            from comfy.ldm.modules.attention import optimized_attention
-
             return optimized_attention(q, k[which], v[which], HEADS, transformer_options=options)
-
-        from .. import graph
 
         predicted = self.net.predict(
             batch,
@@ -200,6 +204,8 @@ class _Sitting:
         return self.region if given else torch.zeros_like(self.region)
 
     def _seen(self, rows: Sequence[Row], tokens: dict[str, Any]) -> dict[str, ReferenceTokens]:
+        from flashface_core.flashface.attention import ReferenceTokens
+
         count = rows[0].references
         if not count:
             return {}

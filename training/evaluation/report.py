@@ -14,7 +14,7 @@ from . import conditions
 from .charts import Curve, Point, draw_chart
 from .claims import AGE_CLASSES, Claim
 from .conditions import AGES, START, map_name, with_references
-from .judging import EMBEDDING, NUMBERS, Verdicts
+from .judging import EMBEDDING, Verdicts
 from .results import Results
 from .statistics import DRAWS
 
@@ -135,15 +135,17 @@ def _over_strength(
 
 
 def _likeness_table(results: Results) -> list[str]:
+    others = [name for name in results.levels if name != EMBEDDING]
     lines = [
         "SimTarget: cosine to the target's photo, which is not shown; SimRef: the largest to a "
         "reference; Paste: SimRef - SimTarget. *nearest*: how often nobody else's photos are "
-        f"nearer, of {len(results.held_out.people)} people. *numbers*: the same by the renderer's "
-        "numbers of a person as a second network head reads them.",
+        f"nearer, of {len(results.held_out.people)} people. Other witnesses beside: *numbers*, the "
+        "renderer's numbers of a person as a head of the same network reads them; *dlib*, an "
+        "encoder that others trained on photos of real people, where it is installed.",
         "",
-        "| | people | SimTarget | 0 stranger, 1 same | SimRef | Paste | nearest | numbers: "
-        "SimTarget | nearest |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| | people | SimTarget | 0 stranger, 1 same | SimRef | Paste | nearest |"
+        + "".join(f" {name}: 0 stranger, 1 same | {name}: nearest |" for name in others),
+        f"|---|---|---|---|---|---|---|{'---|---|' * len(others)}",
     ]
     rows = {name: own for name, own in results.originals.items() if "another" in name}
     rows |= {n: j.verdicts for n, j in results.painted.items() if " s " not in n}
@@ -156,9 +158,10 @@ def _likeness_table(results: Results) -> list[str]:
             f"{results.mean(own.shown[EMBEDDING]).value:.3f}",
             f"{results.mean(own.shown[EMBEDDING] - like).value:.3f}",
             str(results.mean(own.nearest[EMBEDDING])),
-            str(results.mean(own.target[NUMBERS])),
-            str(results.mean(own.nearest[NUMBERS])),
         ]
+        for other in others:
+            alike = results.calibrated(own.target[other], other)
+            cells += [str(results.mean(alike)), str(results.mean(own.nearest[other]))]
         lines.append(f"| {_titled(name, results)} | {' | '.join(cells)} |")
     levels = ", ".join(
         f"{name} {auc:.3f} (same {same:.3f}, strangers {strangers:.3f})"
