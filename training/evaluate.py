@@ -116,7 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="only compare N pictures a condition with those that the nodes paint",
     )  # fmt: skip
     given = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    show_progress()
     command = " ".join(["python -m training.evaluate", _shown(given.config), *given.changes])
     no_set_up = set_up("environment").SetupError
     try:
@@ -128,6 +128,13 @@ def main(arguments: list[str] | None = None) -> int:
         log.error("error: %s", error)
         return 1
     return 0
+
+
+def show_progress() -> None:
+    """Log what this room says, and of others only what is wrong."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    for name in ("training", "__main__"):
+        logging.getLogger(name).setLevel(logging.INFO)
 
 
 def _shown(path: Path) -> str:

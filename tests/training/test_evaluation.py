@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from host_pack import ROOT
 from tiny_training import (
     FACE,
     GRID,
@@ -184,6 +187,13 @@ def test_sheets_hide_who_is_who(tmp_path, monkeypatch):
     shown = {i for person in studio.held_out.people for i in person.shown}
     unseen = {i for person in studio.held_out.people for i in person.unseen}
     assert not shown & unseen
+
+
+def test_nothing_needs_comfyui_before_it_is_entered():
+    script = "import sys, training.evaluation.gather, training.evaluation.sheets as s\n"
+    script += "import training.evaluation.report, training.evaluation.claims\n"
+    script += "assert 'comfy' not in sys.modules and s.main"
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
 
 
 def test_settings_that_cannot_be_are_said():

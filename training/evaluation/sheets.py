@@ -22,7 +22,7 @@ from PIL import Image
 from flashface_core.drawing import DARK, GAP, LIGHT, write
 
 from ..config import ConfigError, load_config
-from ..evaluate import FOLDER
+from ..evaluate import FOLDER, show_progress
 from ..steps import random_of
 from . import conditions
 from .faces import as_bytes
@@ -122,7 +122,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=12, help="how many sheets")
     parser.add_argument("--alike", nargs="*", default=ALIKE, help="attributes of strangers")
     given = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    show_progress()
     try:
         studio = open_studio(load_config(given.config, given.changes))
         folder = studio.run / FOLDER / "sheets"
