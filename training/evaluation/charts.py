@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from flashface_core.drawing import DARK, LIGHT, OTHER, PANEL, text_width, write
 
 SIZE, PLOT = (760, 480), (84, 56, 560, 400)
+TICKS = 8
 COLOURS = ((90, 169, 255), (255, 176, 74), (86, 214, 128), (240, 110, 130), (190, 140, 255),
            (120, 220, 220), (220, 220, 120), (200, 200, 200))  # fmt: skip
 Point = tuple[float, float, float, float]
@@ -37,7 +38,7 @@ def draw_chart(
     write(image, (PLOT[0], 16), title, LIGHT, 18)
     write(image, (PLOT[2] - text_width(axes[0], 14), PLOT[3] + 30), axes[0], OTHER, 14)
     write(image, (8, PLOT[1] - 22), axes[1], OTHER, 14)
-    _draw_frame(image, pen, xs, ys)
+    _draw_frame(image, pen, xs, ys, sorted({point[0] for point in points}))
     for name, value in levels.items():
         y = _place(value, ys, PLOT[3], PLOT[1])
         pen.line((PLOT[0], y, PLOT[2], y), fill=OTHER)
@@ -49,17 +50,20 @@ def draw_chart(
     return image
 
 
-def _draw_frame(image: Image.Image, pen: ImageDraw.ImageDraw, xs, ys) -> None:
+def _draw_frame(image: Image.Image, pen: ImageDraw.ImageDraw, xs, ys, named) -> None:
     pen.rectangle(PLOT, fill=PANEL)
+    # Where there are few places, such as numbers of references, they are what one wants to read.
+    across = named if len(named) < TICKS else [xs[0] + (xs[1] - xs[0]) * i / 5 for i in range(6)]
     for i in range(6):
-        x, y = (low + (high - low) * i / 5 for low, high in (xs, ys))
+        y = ys[0] + (ys[1] - ys[0]) * i / 5
         at = _place(y, ys, PLOT[3], PLOT[1])
         pen.line((PLOT[0], at, PLOT[2], at), fill=(70, 74, 82))
         text = f"{y:.2f}"
         write(image, (PLOT[0] - 8 - text_width(text, 13), at - 8), text, OTHER, 13)
+    for x in across:
         text = f"{x:.3g}"
-        across = _place(x, xs, PLOT[0], PLOT[2])
-        write(image, (across - text_width(text, 13) / 2, PLOT[3] + 8), text, OTHER, 13)
+        middle = _place(x, xs, PLOT[0], PLOT[2]) - text_width(text, 13) / 2
+        write(image, (middle, PLOT[3] + 8), text, OTHER, 13)
 
 
 def _draw_curve(image: Image.Image, pen: ImageDraw.ImageDraw, curve: Curve, xs, ys, colour):

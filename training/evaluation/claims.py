@@ -156,8 +156,8 @@ def ages_follow_the_prompt(results: Results) -> Claim:
         figures[f"likeness as {age}"] = f"{like} (0 a stranger, 1 another photo)"
     return Claim(
         "6",
-        'Text wins against age: "a child" and "an old man|woman" of an adult are told right at '
-        f"least {AGE_TIMES_CHANCE} times as often as by chance.",
+        'Text wins against age: "a child" and "an old man" or "woman" of an adult are told right '
+        f"at least {AGE_TIMES_CHANCE} times as often as by chance.",
         passed,
         figures,
     )

@@ -16,7 +16,7 @@ from .claims import AGE_CLASSES, Claim
 from .conditions import AGES, START, map_name, with_references
 from .judging import EMBEDDING, Verdicts
 from .results import Results
-from .statistics import DRAWS
+from .statistics import DRAWS, Mean
 
 ABOUT = (
     "**Rendered people only, and a small model.** Everybody here is drawn by this project; nothing "
@@ -155,8 +155,7 @@ def _likeness_table(results: Results) -> list[str]:
             str(len(like)),
             str(results.mean(like)),
             f"{results.mean(results.calibrated(like)).value:.2f}",
-            f"{results.mean(own.shown[EMBEDDING]).value:.3f}",
-            f"{results.mean(own.shown[EMBEDDING] - like).value:.3f}",
+            *(_known(results.mean(own.shown[EMBEDDING] - of)) for of in (0.0 * like, like)),
             str(results.mean(own.nearest[EMBEDDING])),
         ]
         for other in others:
@@ -211,6 +210,10 @@ def _map_table(results: Results) -> list[str]:
     count = len(results.painted[map_name(AGES[0], own.strengths[0], own.guidances[0],
                                          own.launches[-1])].people)  # fmt: skip
     return [*lines, "", f"{count} adults a field."]
+
+
+def _known(mean: Mean) -> str:
+    return f"{mean.value:.3f}" if mean.n else ""
 
 
 def _titled(name: str, results: Results) -> str:
