@@ -5,6 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from . import folders
+from .demo.demo_person import FlashFaceDemoPerson
+from .demo.load_demo import FlashFaceDemoLoader
 from .face2diffusion.blend import Face2DiffusionBlend
 from .face2diffusion.encode_face import Face2DiffusionEncodeFace
 from .face2diffusion.model_loader import Face2DiffusionModelLoader
@@ -44,6 +46,8 @@ NODES: list[type[io.ComfyNode]] = [
     FlashFaceFrameStrengths,
     FlashFaceSimilarity,
     FlashFacePasteFaces,
+    FlashFaceDemoLoader,
+    FlashFaceDemoPerson,
     Face2DiffusionModelLoader,
     Face2DiffusionEncodeFace,
     Face2DiffusionBlend,

@@ -12,4 +12,5 @@ FlashFaceReferenceType = io.Custom("FLASHFACE_REFERENCE")
 FlashFaceScheduleType = io.Custom("FLASHFACE_SCHEDULE")
 
 CATEGORY = "FlashFace"
+DEMO_CATEGORY = "FlashFace/Demo"
 FACE2DIFFUSION_CATEGORY = "FlashFace/Face2Diffusion"

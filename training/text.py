@@ -1,8 +1,6 @@
-"""An open text encoder in CLIP-L's format: token + position, then a LayerNorm.
+"""Captions as tokens and contexts: the open text encoder of the embedded default while it learns.
 
-ComfyUI's loader wants twelve layers; twelve of zeros add nothing to what passes through them. Rows
-of the words that captions use are learned; all others are noise from a seed, so that words which
-the model never saw are strangers that it has learned to overlook.
+What it is, and its form as a file, is flashface_core/demo/encoder.py's.
 """
 
 from __future__ import annotations
@@ -17,12 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flashface_core.demo.encoder import LENGTH, WIDTH, encoder_tensors, seeded_tables
+
 from .checkpoint import write_tensors
 
-VOCABULARY, LENGTH, WIDTH, LAYERS = 49408, 77, 768, 12
 START, END = 49406, 49407
-SEED = 20240325
-TOKEN_STD, POSITION_STD = 0.02, 0.01
 LAST_WORD = 49405
 
 
@@ -35,7 +32,7 @@ class Words(nn.Module):
 
     def __init__(self, ids: Sequence[int]) -> None:
         super().__init__()
-        table, positions = seeded_tables()
+        table, positions = _tables()
         chosen = torch.tensor(sorted({*ids, START, END}))
         self.rows = nn.Parameter(table[chosen].clone())
         self.register_buffer("ids", chosen)
@@ -81,12 +78,10 @@ class Clip(nn.Module):
 
 
 @cache
-def seeded_tables() -> tuple[Tensor, Tensor]:
-    """Token rows (49408, 768) and position rows (77, 768), as fp16 keeps them."""
-    random = torch.Generator().manual_seed(SEED)
-    table = torch.randn(VOCABULARY, WIDTH, generator=random) * TOKEN_STD
-    positions = torch.randn(LENGTH, WIDTH, generator=random) * POSITION_STD
-    return table.half().float(), positions.half().float()
+def _tables() -> tuple[Tensor, Tensor]:
+    """Token rows and position rows of the seed, as fp16 keeps them, fp32."""
+    table, positions = seeded_tables()
+    return table.float(), positions.float()
 
 
 @cache
@@ -116,38 +111,7 @@ def with_strangers(tokens: np.ndarray, random: np.random.Generator, chance: floa
 
 def write_encoder(path: Path, words: Words) -> None:
     """Write the encoder as a file that ComfyUI's CLIPLoader reads (246 MB)."""
-    write_tensors(path, encoder_tensors(words), {})
-
-
-def encoder_tensors(words: Words) -> dict[str, Tensor]:
-    """The encoder under CLIP-L's names, fp16."""
-    table, positions = seeded_tables()
-    table = table.clone()
-    table[words.ids] = words.rows.detach().cpu()
-    top = "text_model"
-    tensors = {
-        f"{top}.embeddings.token_embedding.weight": table,
-        f"{top}.embeddings.position_embedding.weight": positions,
-        **{f"{top}.final_layer_norm.{n}": t for n, t in _norm().items()},
-        "text_projection.weight": torch.zeros(WIDTH, WIDTH),
-    }
-    for index in range(LAYERS):
-        layer = f"{top}.encoder.layers.{index}"
-        for norm in ("layer_norm1", "layer_norm2"):
-            tensors |= {f"{layer}.{norm}.{name}": tensor for name, tensor in _norm().items()}
-        for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            tensors |= _zeros(f"{layer}.self_attn.{part}", WIDTH, WIDTH)
-        tensors |= _zeros(f"{layer}.mlp.fc1", 4 * WIDTH, WIDTH)
-        tensors |= _zeros(f"{layer}.mlp.fc2", WIDTH, 4 * WIDTH)
-    return {name: tensor.half() for name, tensor in tensors.items()}
-
-
-def _norm() -> dict[str, Tensor]:
-    return {"weight": torch.ones(WIDTH), "bias": torch.zeros(WIDTH)}
-
-
-def _zeros(name: str, into: int, of: int) -> dict[str, Tensor]:
-    return {f"{name}.weight": torch.zeros(into, of), f"{name}.bias": torch.zeros(into)}
+    write_tensors(path, encoder_tensors(words.ids, words.rows), {})
 
 
 class Captioned(nn.Module):

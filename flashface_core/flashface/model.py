@@ -23,7 +23,7 @@ from ..errors import file_name
 from ..files.weights import CheckpointError, cast_weight
 from ..loaded import LoadedModel, file_stamp
 from .attention import ReferenceAttention
-from .checkpoint import Checkpoint, open_checkpoint
+from .checkpoint import Checkpoint, open_checkpoint, open_unet
 from .checkpoint.layout import Sizes, reference_blocks
 from .referencenet import cut_tail, in_tail
 
@@ -91,7 +91,7 @@ def load_flashface(
             f"{file_name(checkpoint.file.path)} is {checkpoint.sizes.width} channels wide, but "
             f"SD1.5's networks are a multiple of {NORM_GROUPS}. Choose another file."
         )
-    parts = {name: kind(checkpoint, dtype) for name, kind in PARTS.items()}
+    parts = {kind.name: kind(checkpoint, dtype) for kind in OF_FLASHFACE}
     _fill(checkpoint, list(parts.values()))
     unet, referencenet, adapter = (part.patcher(path) for part in parts.values())
     fingerprint = (*file_stamp(path), parts["unet"].dtype)
@@ -99,11 +99,19 @@ def load_flashface(
     return unet, FlashFaceModel(name, checkpoint.sizes, fingerprint, referencenet, adapter)
 
 
+def load_unet(path: str, dtype: torch.dtype | None = None) -> ModelPatcher:
+    """MODEL of a file that holds a UNet alone, under the same names and with the same norms.
+
+    Raises CheckpointError for a file without one.
+    """
+    return load_part(_PlainPart.name, path, dtype)
+
+
 def load_part(
     name: str, path: str, dtype: torch.dtype | None, disable_dynamic: bool = False
 ) -> ModelPatcher:
     """One patcher anew: ComfyUI asks for it where it needs an untouched copy of a model."""
-    checkpoint = open_checkpoint(path)
+    checkpoint = PARTS[name].opened(path)
     part = PARTS[name](checkpoint, dtype)
     _fill(checkpoint, [part])
     return part.patcher(path, disable_dynamic)
@@ -113,6 +121,7 @@ class _Part:
     """One of the three networks while it is being loaded: built without memory, then filled."""
 
     name: str
+    opened = staticmethod(open_checkpoint)
 
     def __init__(self, checkpoint: Checkpoint, dtype: torch.dtype | None):
         self.asked_dtype = dtype
@@ -196,7 +205,13 @@ class _AdapterPart(_Part):
         return name if owner == "mask_conv" else None
 
 
-PARTS = {part.name: part for part in (_UnetPart, _ReferenceNetPart, _AdapterPart)}
+class _PlainPart(_UnetPart):
+    name = "plain"
+    opened = staticmethod(open_unet)
+
+
+OF_FLASHFACE = (_UnetPart, _ReferenceNetPart, _AdapterPart)
+PARTS = {part.name: part for part in (*OF_FLASHFACE, _PlainPart)}
 
 
 def _fill(checkpoint: Checkpoint, parts: list[_Part]) -> None:

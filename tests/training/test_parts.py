@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from tiny_training import HELD_OUT, make_set, tiny_config
 
+from flashface_core.demo.models import load_clip
 from training import (
     autoencoder,
     checkpoint,
@@ -41,6 +42,11 @@ def test_comfyui_reads_the_text_encoder(tmp_path):
     assert found.shape == wanted.shape
     assert (found - wanted).abs().max() < 2e-3  # fp16 of the file
     assert not list(clip.parameters()) and not clip.state_dict()
+    stage.export_words(tmp_path / "words.safetensors", words)
+    in_memory = load_clip(str(tmp_path / "words.safetensors"))  # without layers and a file
+    with torch.no_grad():
+        again = in_memory.cond_stage_model.clip_l.encode(tokens.tolist())[0].float()
+    assert (again - found).abs().max() < 1e-5
 
 
 def test_rows_of_captions_words_are_learned_and_no_others():

@@ -1,7 +1,8 @@
 """The rule of the rooms, and that importing is cheap (docs/ARCHITECTURE.md).
 
 nodes/X calls flashface_core/X; a method knows files and faces, never another method; faces and
-files know no method and no comfy; training imports the core, and nothing imports training.
+files know no method and no comfy; demo stands above the methods that it shows; training imports the
+core, and nothing imports training.
 """
 
 from __future__ import annotations
@@ -18,13 +19,19 @@ from host_pack import ROOT, host_from_environment
 CORE, NODES = ROOT / "flashface_core", ROOT / "nodes"
 GROUND = ("errors", "drawing", "images", "loaded")
 METHODS = ("flashface", "face2diffusion")
-KNOWS = {"files": GROUND, "faces": GROUND} | dict.fromkeys(METHODS, (*GROUND, "files", "faces"))
+KNOWS: dict[str, tuple[str, ...]] = {
+    "files": GROUND,
+    "faces": GROUND,
+    **dict.fromkeys(METHODS, (*GROUND, "files", "faces")),
+    "demo": (*GROUND, "files", "flashface"),
+}
 """Which rooms of the core a room may import, besides itself."""
 HOST = ("comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "execution")
 # Rooms and files of a method that may import comfy; all others are leaves.
 KNOWS_COMFY = {
     "flashface": ("attention", "encode", "model", "patch", "referencenet"),
     "face2diffusion": ("identity", "identity_file", "model", "networks", "sheet"),
+    "demo": ("models",),
 }
 # A socket's value type from ComfyUI's public API, imported where such a value is met.
 VALUE_TYPES = ("comfy_api.input", "comfy_api.input.CurveInput")
@@ -32,6 +39,7 @@ LIGHT = {
     "flashface/checkpoint": ("safetensors", "torch", "tqdm"),
     "flashface/guidance": ("torch",),
     "files": ("safetensors", "torch"),
+    "demo/encoder": ("torch",),
 }
 HEAVY = ("cv2", "insightface", "matplotlib", "onnxruntime", "skimage", "torch._dynamo")
 
@@ -105,21 +113,21 @@ def test_arrows_between_rooms_go_down(name):
     assert offenders(inside, *(f"flashface_core.{other}" for other in above)) == []
 
 
-@pytest.mark.parametrize("name", [*METHODS, "faces"])
+@pytest.mark.parametrize("name", [*METHODS, "faces", "demo"])
 def test_nodes_call_the_room_of_their_name(name):
     known = (name, *KNOWS[name])
-    others = [other for other in (*METHODS, "faces") if other not in known]
+    others = [other for other in (*METHODS, "faces", "demo") if other not in known]
     packages = [f"{top}.{other}" for top in ("flashface_core", "nodes") for other in others]
     assert offenders(files(NODES / name), *packages) == []
 
 
 def test_ground_files_and_faces_know_no_comfy():
-    inside = [file for file in files(CORE) if room(file) not in METHODS]
+    inside = [file for file in files(CORE) if room(file) not in KNOWS_COMFY]
     assert offenders(inside, *HOST[1:], "nodes", "server") == []
     assert offenders(inside, *HOST, at_load=True) == []
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", KNOWS_COMFY)
 def test_leaves_of_a_method_import_no_comfy_and_none_of_what_knows_it(method):
     assert offenders(leaves(method), *HOST, "nodes", "server") == []
     above = (f"flashface_core.{method}.{name}" for name in KNOWS_COMFY[method])

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .reader import Checkpoint, open_checkpoint
+from .reader import Checkpoint, open_checkpoint, open_unet
 
-__all__ = ["Checkpoint", "open_checkpoint"]
+__all__ = ["Checkpoint", "open_checkpoint", "open_unet"]

@@ -17,6 +17,7 @@ FORMAT_KEY = "flashface_format"
 FORMAT_VERSION = "1"
 GROUP_BYTES = 384 * 1024**2
 
+UNET = "unet."
 TEXT_PROBE = "unet.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
 LEVEL_PROBES = tuple(f"unet.input_blocks.{index}.0.out_layers.3.weight" for index in (1, 4, 7, 10))
 
@@ -92,6 +93,23 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     _check_complete(file, shapes, sources, expected_shapes(sizes))
     expected = expected_shapes(sizes)
     return Checkpoint(file, sizes, expected, {name: sources[name] for name in expected})
+
+
+def open_unet(path: str | Path) -> Checkpoint:
+    """Open a file of the same names that holds a plain UNet, `unet.*`, and need hold no more.
+
+    Raises CheckpointError as `open_checkpoint` does.
+    """
+    file = open_source(Path(path))
+    shapes = {name: shape for name, shape in file.shapes.items() if name.startswith(UNET)}
+    names = {name: name for name in shapes}
+    if FIRST_CONV not in shapes:
+        raise _missing(file, [FIRST_CONV])
+    _check_ranks(file, shapes, names)
+    sizes = _read_sizes(file, shapes)
+    expected = {n: shape for n, shape in expected_shapes(sizes).items() if n.startswith(UNET)}
+    _check_complete(file, shapes, names, expected)
+    return Checkpoint(file, sizes, expected, {name: name for name in expected})
 
 
 def _our_names(file: Source) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Nodes of the embedded default: a small model and people to try it with."""

@@ -1,0 +1,132 @@
+"""The embedded default: what its nodes give, in ComfyUI, and what lies in the checkout."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import comfy.sample
+import pytest
+import torch
+from demo_data import OWN, needs_own, provide_demo
+from host_pack import pack_module
+
+PEOPLE, AGES = 8, ("young", "old")
+
+
+@pytest.fixture(scope="module")
+def folder() -> Path:
+    """The demo that the nodes load."""
+    return provide_demo()
+
+
+@pytest.fixture(scope="module")
+def loaded(folder: Path, pack, run_node) -> tuple[Any, ...]:
+    """What Load FlashFace Demo gives."""
+    return run_node(pack["FlashFaceDemoLoader"])
+
+
+def encoded(clip: Any, text: str) -> torch.Tensor:
+    return clip.encode_from_tokens_scheduled(clip.tokenize(text))[0][0]
+
+
+def sampled(model: Any, clip: Any, seed: int = 1) -> torch.Tensor:
+    prompts = [[[encoded(clip, text), {}]] for text in ("photo of an old man", "")]
+    latent = torch.zeros(1, 4, 16, 16)
+    noise = comfy.sample.prepare_noise(latent, seed)
+    return comfy.sample.sample(
+        model, noise, 2, 4.0, "euler", "sgm_uniform", *prompts, latent, seed=seed
+    )
+
+
+def test_all_models_work_together(loaded, pack, run_node) -> None:
+    model, flashface, clip, vae, plain = loaded
+    photos = run_node(pack["FlashFaceDemoPerson"], person="1 freckles", photos=2, age="young")[0]
+    faces = torch.nn.functional.interpolate(photos.movedim(-1, 1), (112, 112)).movedim(1, -1)
+    negative = [[encoded(clip, ""), {}]]
+    encode = pack["FlashFaceEncodeReference"]
+    reference = run_node(encode, vae=[vae], faces=[faces], negative=[negative], repeat_to=[1])[0]
+    applied = run_node(
+        pack["FlashFaceApply"], model=model, flashface=flashface, reference=reference, strength=1.0
+    )[0]
+    pictures = [sampled(one, clip) for one in (applied, model, plain)]
+    assert all(torch.isfinite(picture).all() for picture in pictures)
+    assert not torch.equal(pictures[0], pictures[1]), "the reference counts"
+    with torch.inference_mode():
+        assert vae.decode(pictures[0]).shape == (1, 128, 128, 3)
+
+
+def test_the_text_encoder_has_no_layers_and_no_file(loaded) -> None:
+    clip = loaded[2]
+    text = clip.cond_stage_model.clip_l
+    assert len(text.transformer.text_model.encoder.layers) == 0
+    size = sum(tensor.nbytes for tensor in text.state_dict().values())
+    assert size < 160e6, "49,408 rows of 768 in fp16, twice at most"
+    skipped = clip.clone()
+    skipped.clip_layer(-2)
+    assert torch.equal(encoded(clip, "a boy"), encoded(skipped, "a boy"))
+
+
+def test_every_model_can_be_made_anew(loaded) -> None:
+    """ComfyUI asks for it where it needs an untouched copy."""
+    for patcher in (loaded[0], loaded[2].patcher, loaded[3].patcher, loaded[4]):
+        make, arguments = patcher.cached_patcher_init
+        again = make(*arguments, disable_dynamic=True).model.state_dict()
+        own = patcher.model.state_dict()
+        assert own.keys() == again.keys()
+        assert all(torch.equal(own[name].cpu(), again[name].cpu()) for name in own)
+
+
+def test_a_person_has_photos_at_two_ages(folder: Path, pack, run_node) -> None:
+    node = pack["FlashFaceDemoPerson"]
+    names = next(i for i in node.GET_SCHEMA().inputs if i.id == "person").options
+    assert len(names) == PEOPLE
+    for name in names:
+        photos = run_node(node, person=name, photos=6, age="old")[0]
+        assert photos.shape == (6, 256, 256, 3) and photos.dtype == torch.float32
+        assert len({photo.numpy().tobytes() for photo in photos}) == 6
+    assert torch.equal(run_node(node, person=name, photos=1, age="old")[0], photos[:1])
+
+
+@pytest.mark.parametrize("lacking", ["flashface.safetensors", "words.safetensors", "demo.json"])
+def test_a_demo_that_is_not_complete_says_what_to_do(
+    lacking: str, folder: Path, tmp_path: Path, pack, run_node, monkeypatch
+) -> None:
+    for file in folder.iterdir():
+        if file.name != lacking:
+            (tmp_path / file.name).symlink_to(file)
+    monkeypatch.setenv("FLASHFACE_DEMO", str(tmp_path))
+    error = pack_module("flashface_core.demo.folder").DemoError
+    given = {"person": "1 freckles", "photos": 1, "age": "young"} if "json" in lacking else {}
+    node = "FlashFaceDemoPerson" if given else "FlashFaceDemoLoader"
+    with pytest.raises(error, match=f"demo/{lacking} is not in this pack's folder. Update or"):
+        run_node(pack[node], **given)
+
+
+@needs_own
+def test_the_checkouts_files_are_what_the_manifest_says() -> None:
+    manifest = json.loads((OWN / "demo.json").read_text(encoding="utf-8"))
+    for name, about in manifest["files"].items():
+        content = (OWN / name).read_bytes()
+        assert len(content) == about["bytes"], name
+        assert hashlib.sha256(content).hexdigest() == about["sha256"], name
+    there = {file.relative_to(OWN).as_posix() for file in OWN.rglob("*") if file.is_file()}
+    assert there == {*manifest["files"], "demo.json"}
+    weights = [name for name in there if name.endswith(".safetensors")]
+    assert sum((OWN / name).stat().st_size for name in weights) <= 35e6
+
+
+@needs_own
+def test_the_built_in_detector_finds_every_photo(run_node, pack) -> None:
+    detector = run_node(pack["FlashFaceDetectorLoader"], detector="lbp", provider="auto",
+                        detection_size=640)[0]  # fmt: skip
+    node = pack["FlashFaceDemoPerson"]
+    for name in next(i for i in node.GET_SCHEMA().inputs if i.id == "person").options:
+        for age in AGES:
+            photos = run_node(node, person=name, photos=6, age=age)[0]
+            for photo in photos:
+                faces = [f for f in detector.detect((photo.numpy() * 255).astype("uint8"))
+                         if f.score >= 0.6]  # fmt: skip
+                assert len(faces) == 1, (name, age)
