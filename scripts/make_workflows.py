@@ -21,11 +21,13 @@ from templates import edits as workflow_edits
 from templates import face2diffusion as workflow_face2diffusion
 from templates import people as workflow_people
 from templates import single as workflow_single
+from templates import start as workflow_start
 from templates.file import workflow
 from templates.graph import Json
 from templates.studio import Studio
 
 WORKFLOWS: dict[str, Callable[[Studio], Studio]] = {
+    "1_start_here": workflow_start.start_here,
     "flashface_basic": workflow_single.basic,
     "flashface_guided": workflow_single.guided,
     "flashface_age": workflow_single.age,

@@ -1,40 +1,42 @@
 """The main job in one command: `python3 scripts/try.py`, a photo of a person in, a picture out.
 
-Finds or prepares ComfyUI, starts its real server with this pack alone and queues the guided
-workflow on scikit-image's astronaut photo. Real weights are used where present, else untrained
-stand-ins.
+Finds or prepares ComfyUI and starts its real server with this pack alone. Where the authors'
+weights are present it queues the guided workflow on scikit-image's astronaut photo. Else the model
+that comes with the pack paints a person that it has never seen; where a checkout lacks that one
+too, untrained stand-ins show that everything works together.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 # Windows' portable Python looks for modules in its own folders alone.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from setup.comfy_server import ComfyServer, ServerError
 from setup.environment import SetupError, cache_folder, say
-from setup.host import PACK, Host, find_host, make_base_directory
+from setup.host import Host, find_host, make_base_directory
 from standins import weights
+from trial import full, small
+from trial.graph import nodes_of
 
-WORKFLOW = PACK / "tests" / "workflows" / "flashface_guided_api.json"
-STANDIN_STEPS, STANDIN_SIZE = 4, 512
-Prompt = dict[str, dict[str, Any]]
+NOISE = (
+    "No trained weights were found, so stand-ins were used: random numbers that nobody has trained."
+    "\nThe picture is noise and shows only that every part works together."
+)
 
 
 def read_options() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="FlashFace end to end in a real ComfyUI.")
     parser.add_argument("--prompt", help="what to paint (default: the workflow's)")
-    parser.add_argument("--image", type=Path, help="a photo of a person (default: an astronaut)")
+    parser.add_argument("--image", type=Path, help="a photo of a person of your own")
     parser.add_argument("--output", type=Path, help="a folder, or a .png file")
     parser.add_argument("--steps", type=int, help="sampling steps (default: the workflow's)")
     parser.add_argument("--comfyui", metavar="VERSION", help="a prepared ComfyUI of this version")
@@ -70,34 +72,6 @@ def save_astronaut(host: Host, file: Path) -> None:
     ask(host, code + "Image.fromarray(data.astronaut()).save(sys.argv[1])", str(file))
 
 
-def set_inputs(prompt: Prompt, kind: str, **inputs: Any) -> None:
-    """Set `inputs` on every node of class `kind`; SetupError when the workflow has none."""
-    nodes = [node for node in prompt.values() if node["class_type"] == kind]
-    if not nodes:
-        raise SetupError(f"{WORKFLOW} has no {kind} node.")
-    for node in nodes:
-        node["inputs"].update(inputs)
-
-
-def fill_in(
-    prompt: Prompt, found: weights.Weights, image: str, text: str | None, steps: int | None
-) -> None:
-    """Put models, photo, prompt text and step count into the workflow."""
-    set_inputs(prompt, "FlashFaceModelLoader", model_name=found.flashface)
-    set_inputs(prompt, "CLIPLoader", clip_name=found.clip, type="stable_diffusion")
-    set_inputs(prompt, "VAELoader", vae_name=found.vae)
-    set_inputs(prompt, "LoadImage", image=image)
-    if not found.real:
-        steps = steps or STANDIN_STEPS
-        for kind in ("EmptyLatentImage", "FlashFaceRegion"):
-            set_inputs(prompt, kind, width=STANDIN_SIZE, height=STANDIN_SIZE)
-    if steps is not None:
-        set_inputs(prompt, "KSampler", steps=steps)
-    if text is not None:
-        sampler = next(node for node in prompt.values() if node["class_type"] == "KSampler")
-        prompt[sampler["inputs"]["positive"][0]]["inputs"]["text"] = text
-
-
 def output_file(wanted: Path | None) -> Path:
     """Where the picture goes: --output, else a new file in the cache folder."""
     if wanted is not None and wanted.suffix.lower() == ".png":
@@ -109,32 +83,75 @@ def output_file(wanted: Path | None) -> Path:
     return file
 
 
-def paint(host: Host, base: Path, options: argparse.Namespace) -> tuple[Path, list[str]]:
-    """Run the workflow; the picture's path, and what is missing for real weights (or [])."""
+def paint(host: Host, base: Path, options: argparse.Namespace) -> tuple[Path, str]:
+    """Run a workflow; the picture's path, and what there is to say about it."""
     make_base_directory(base)
     models = weights.models_folder(host)
     found, missing = weights.find_real(models)
     arguments = device_arguments(host)
+    embedded = found is None and small.is_there()
     if found is not None:
         arguments += weights.use_real(models, base)
-    else:
+    elif not embedded:
         found = weights.use_standins(host, base)
-    photo = options.image or base / "astronaut.png"
-    if options.image is None:
-        save_astronaut(host, photo)
-    prompt: Prompt = json.loads(WORKFLOW.read_text(encoding="utf-8"))
+    file = output_file(options.output)
     say(f"starting ComfyUI {host.version} ...")
     with ComfyServer(host, base, arguments) as server:
         say(f"  up at {server.url}")
-        image = server.upload_image(photo)
-        fill_in(prompt, found, image, options.prompt, options.steps)
-        say("running the guided workflow ...")
-        entry = server.queue(prompt, 3600, lambda step: say(f"  sampling step {step}"))
-        saved = [node for node, value in prompt.items() if value["class_type"] == "SaveImage"]
-        pictures = server.images(entry, saved[0])
-    file = output_file(options.output)
-    file.write_bytes(pictures[0])
-    return file, missing
+        if embedded:
+            paint_small(server, host, base, options, file)
+        else:
+            assert found is not None
+            paint_full(server, host, base, options, file, found)
+    return file, what_to_know(embedded, options, missing)
+
+
+def paint_full(
+    server: ComfyServer,
+    host: Host,
+    base: Path,
+    options: argparse.Namespace,
+    file: Path,
+    found: weights.Weights,
+) -> None:
+    """Run the guided workflow on one photo and write its picture."""
+    photo = options.image or base / "astronaut.png"
+    if options.image is None:
+        save_astronaut(host, photo)
+    prompt = full.guided(found, server.upload_image(photo), options.prompt, options.steps)
+    say("running the guided workflow ...")
+    entry = server.queue(prompt, 3600, say_step)
+    file.write_bytes(server.images(entry, nodes_of(prompt, "SaveImage")[0])[0])
+
+
+def paint_small(
+    server: ComfyServer, host: Host, base: Path, options: argparse.Namespace, file: Path
+) -> None:
+    """Paint one person in several prompts with the embedded model, and write them side by side."""
+    image = server.upload_image(options.image) if options.image else None
+    prompt, saved = small.workflow(image, options.prompt, options.steps)
+    say(f"painting {len(saved)} pictures with the model that comes with the pack ...")
+    entry = server.queue(prompt, 3600, say_step)
+    photos = small.photos_of(prompt, options.image)
+    small.draw_sheet(host, base, server, entry, saved, photos, file)
+
+
+def say_step(step: str) -> None:
+    """Say how far a sampling is."""
+    say(f"  sampling step {step}")
+
+
+def what_to_know(embedded: bool, options: argparse.Namespace, missing: list[str]) -> str:
+    """What the picture is, and how to get a real one; nothing where it is one."""
+    if not missing:
+        return ""
+    about = NOISE
+    if embedded:
+        about = small.ABOUT if options.image is None else small.ABOUT_OWN_PHOTO
+    return (
+        f"\n{about}\nFor pictures with the authors' model, put\n  " + "\n  ".join(missing) + "\n"
+        "and run this command again. (FLASHFACE_MODELS names another models folder.)"
+    )
 
 
 def main() -> int:
@@ -145,7 +162,7 @@ def main() -> int:
     try:
         host = find_host(options.comfyui)
         ready = time.monotonic()
-        file, missing = paint(host, base, options)
+        file, about = paint(host, base, options)
     except (SetupError, ServerError, OSError) as error:
         say(f"error: {error}")
         return 1
@@ -155,13 +172,8 @@ def main() -> int:
     finally:
         shutil.rmtree(base, ignore_errors=True)
     say(f"done: set-up {ready - start:.0f} s, picture {time.monotonic() - ready:.0f} s\n{file}")
-    if missing:
-        say(
-            "\nNo real weights were found, so stand-ins were used: random numbers that nobody has "
-            "trained.\nThe picture is noise and shows only that every part works together. For a "
-            "real one, put\n  " + "\n  ".join(missing) + "\nand run this command again. "
-            "(FLASHFACE_MODELS names another models folder.)"
-        )
+    if about:
+        say(about)
     return 0
 
 

@@ -28,6 +28,30 @@ HELP = """\
 - a beard, glasses or bangs that you do not want: name them in the negative prompt
 - keep the face wider than 1/7 of the picture
 """
+START = """\
+# Start here: nothing to download
+
+A **small FlashFace that comes with this pack** looks at photos of somebody it has never seen \
+while it paints. It was trained by this project on **rendered people only**, at 128 pixels: it \
+shows how FlashFace works and what each setting does. It is **not for photos of real people**; for \
+those see the other templates and the authors' model.
+
+1. **Models**: all of them at once.
+2. **Reference photos**: choose one of eight people, how many photos, and their age.
+3. **Prompt**: say what to paint: *photo of a*, an age (*child*, *young*, *middle-aged*, *old*), \
+*man*, *woman*, *boy* or *girl*, *with* hair, beard, *glasses*, *hat*; a place (*in a park*, *on a \
+beach*, *in a street*, *in a room*, *plain background*). Other words mean nothing to it.
+4. **Where the face goes**: drag the box.
+5. **Pictures**: press Run. Both have the same prompt and seed; only the right one sees the photos.
+
+**Try**
+
+- another person, with the words for that person in the prompt
+- *a boy* or *an old woman* of a young person's photos
+- *strength* of Apply FlashFace 0: the person is gone
+- one photo instead of four; *reference_guidance* 0 and 4
+"""
+
 BASIC = f"""\
 # One person, one picture
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from archive import archive_files, project_files, project_value, write_archive
+from demo_data import has_own, needs_own
 from host_pack import ROOT, host_from_environment
 from PIL import Image
 from setup.comfy_server import DIRECT, ComfyServer
@@ -18,7 +19,7 @@ from setup.host import PACK_NAME
 from workflow_files import hurry, provide_files, read_prompt
 
 FOLDER = "flashface"  # ComfyUI-Manager installs an archive under the project's name
-LARGEST_MB = 4.0
+LARGEST_MB, LARGEST_DEMO_MB = 4.0, 40.0
 NEEDED = ["__init__.py", "LICENSE", "README.md", "pyproject.toml", "requirements.txt"]
 FOR_DEVELOPERS = (".ci/", ".github/", "benchmarks/", "tests/parity/", "tests/unit/")
 
@@ -53,8 +54,11 @@ def test_the_archive_holds_what_users_need_and_no_more() -> None:
     files = archive_files()
     assert set(NEEDED) <= set(files)
     assert not [name for name in files if name.startswith(FOR_DEVELOPERS)]
-    assert sum((ROOT / name).stat().st_size for name in files) < LARGEST_MB * 1e6
-    for folder in ("nodes", "flashface_core", "web", "locales", "workflows"):
+    demo = {name for name in files if name.startswith("demo/")}
+    for names, largest in ((demo, LARGEST_DEMO_MB), (set(files) - demo, LARGEST_MB)):
+        assert sum((ROOT / name).stat().st_size for name in names) < largest * 1e6
+    folders = ("nodes", "flashface_core", "web", "locales", "workflows")
+    for folder in (*folders, "demo") if has_own() else folders:
         here = {name for name in project_files() if name.startswith(f"{folder}/")}
         assert here and here <= set(files), folder
 
@@ -95,11 +99,18 @@ def test_a_prompt_runs(clean_server: ComfyServer) -> None:
     assert errors == []
 
 
+@needs_own
+def test_the_embedded_model_runs(clean_server: ComfyServer) -> None:
+    entry = clean_server.queue(hurry(read_prompt("1_start_here")))
+    assert len(clean_server.images(entry)) >= 2
+
+
 def test_the_main_job_is_in_the_archive(installed: Path) -> None:
     script = installed / "custom_nodes" / FOLDER / "scripts" / "try.py"
     done = subprocess.run([sys.executable, "-I", script, "--help"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert (script.parent.parent / "tests/workflows/flashface_guided_api.json").is_file()
+    for name in ("flashface_guided", "1_start_here"):
+        assert (script.parent.parent / f"tests/workflows/{name}_api.json").is_file()
 
 
 def test_the_registry_entry_points_at_files_of_this_repository() -> None:

@@ -31,7 +31,7 @@ from workflow_files import (
     read_workflow,
 )
 
-PICTURES = {"flashface_age": 3}  # where it is not one
+PICTURES = {"flashface_age": 3, "1_start_here": 2}  # where it is not one
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""What try.py is made of: the workflow of real weights, and that of the embedded model."""
