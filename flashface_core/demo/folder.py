@@ -39,6 +39,12 @@ def file_of(folder: Path, *parts: str) -> Path:
     return path
 
 
+def stamps(folder: Path) -> list[tuple[str, int, int]]:
+    """What changes when a file of the demo comes, goes or is replaced: (path, time, bytes)."""
+    files = [path for name in (*WEIGHTS, MANIFEST) if (path := folder / name).is_file()]
+    return [(str(p), status.st_mtime_ns, status.st_size) for p in files for status in [p.stat()]]
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """What the demo's files are; raises DemoError where nobody can read it."""
     path = file_of(folder, MANIFEST)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ...flashface_core.demo.folder import demo_folder, stamps
 from ...flashface_core.demo.people import AGES, NAMES, PHOTOS
 from ..types import DEMO_CATEGORY
 
@@ -57,8 +58,11 @@ class FlashFaceDemoPerson(io.ComfyNode):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, **_) -> str:
+        return str(stamps(demo_folder()))  # it may have been written anew
+
+    @classmethod
     def execute(cls, person: str, photos: int, age: str) -> io.NodeOutput:
-        from ...flashface_core.demo.folder import demo_folder
         from ...flashface_core.demo.people import load_photos
 
         return io.NodeOutput(load_photos(demo_folder(), person, age, photos))

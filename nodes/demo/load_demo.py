@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ...flashface_core.demo.folder import demo_folder, stamps
 from ..types import DEMO_CATEGORY, FlashFaceModelType
 
 
@@ -56,8 +57,11 @@ class FlashFaceDemoLoader(io.ComfyNode):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, **_) -> str:
+        return str(stamps(demo_folder()))  # it may have been written anew
+
+    @classmethod
     def execute(cls) -> io.NodeOutput:
-        from ...flashface_core.demo.folder import demo_folder
         from ...flashface_core.demo.models import load_demo
 
         demo = load_demo(demo_folder())
