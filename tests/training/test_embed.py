@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from tiny_training import HELD_OUT, make_run, tiny_config, tiny_flashface, tiny_latents
+from tiny_training import HELD_OUT, make_run, tiny_config, tiny_latents
 
 from flashface_core.demo import people
 from flashface_core.demo.models import load_demo
-from training import embed, flashface, text
+from training import embed, flashface, graph, stage, text
 from training.people import embedded, plan
 
 
@@ -29,7 +29,8 @@ def demo(tmp_path, monkeypatch):
         Image.new("RGB", (256, 256)).save(folder / people.photo_file(name, age, i + 1))
     settings = tiny_config("network.multipliers=[1,2,2,2]")
     run = make_run(tmp_path / "runs", settings, tiny_latents(2, 3), tiny_latents(2, 3, HELD_OUT))
-    captioned = text.Captioned(tiny_flashface(), text.Words([1125]))
+    net = graph.FlashFace(stage.sizes_of(settings.network))
+    captioned = text.Captioned(net, text.Words([1125]))
     flashface.export(run / flashface.EXPORT, captioned)
     embed.embed(settings)
     return tmp_path / "demo"
