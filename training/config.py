@@ -142,7 +142,7 @@ class Evaluate:
 
     claims: tuple[int, ...] = (1, 2, 3, 6)
     people: int = 100
-    map_people: int = 12
+    map_people: int = 6
     references: int = 4
     repeat_to: int = 1
     strength: float = 1.0
