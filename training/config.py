@@ -150,8 +150,8 @@ class Evaluate:
     launch: int = 1000
     strength_before_launch: float = 0.85
     cfg: float = 4.0
-    rescale: float = 0.5
-    steps: int = 25
+    rescale: float = 0.0
+    steps: int = 20
     strengths: tuple[float, ...] = (0.7, 0.85, 1.2)
     guidances: tuple[float, ...] = (0.0, 1.0, 2.0, 3.2)
     launches: tuple[int, ...] = (750, 1000)

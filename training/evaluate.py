@@ -7,7 +7,6 @@ curves and grids in RUNS/<run>/evaluation. What was painted is kept, so a second
 from __future__ import annotations
 
 import argparse
-import importlib
 import logging
 import sys
 from pathlib import Path
@@ -86,8 +85,10 @@ def _load_judges(config: Config, run: Path) -> Any:
 
 def _outside() -> Any:
     """dlib's encoder where it is installed (requirements-judges.txt), or None."""
+    from .judges.outside import load_dlib
+
     try:
-        return importlib.import_module(f"{__package__}.judges.outside").load_dlib()
+        return load_dlib()
     except ImportError:
         return None
 

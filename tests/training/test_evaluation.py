@@ -189,6 +189,19 @@ def test_sheets_hide_who_is_who(tmp_path, monkeypatch):
     assert not shown & unseen
 
 
+def test_settings_are_those_of_the_start_template():
+    nodes = json.loads((ROOT / "workflows" / "1_start_here.json").read_text())["nodes"]
+    set_to = {node["type"]: node.get("widgets_values") for node in nodes}
+    own = Evaluate()
+    strength, reference_guidance = set_to["FlashFaceApply"][0], own.reference_guidance
+    launch_percent = conditions.start(own).schedule().launch_percent
+    before, rescale = own.strength_before_launch, own.rescale
+    assert set_to["FlashFaceGuidance"] == [reference_guidance, launch_percent, before, rescale]
+    assert set_to["FlashFaceEncodeReference"] == [own.repeat_to] and strength == own.strength
+    assert set_to["KSampler"][2:4] == [own.steps, own.cfg]
+    assert set_to["FlashFaceDemoPerson"][1] == own.references
+
+
 def test_nothing_needs_comfyui_before_it_is_entered():
     script = "import sys, training.evaluation.gather, training.evaluation.sheets as s\n"
     script += "import training.evaluation.report, training.evaluation.claims\n"
