@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from . import checkpoint, host, record, shards, taesd
 from .config import Autoencoder, Config
 from .course import Course
-from .replay import Replayed, Step, rates_of, set_rates
+from .replay import Replayed, Step, plain_rates, rates_of, set_rates
 from .shards import Place
 from .steps import follow, make_average, random_of, torch_random_of
 
@@ -53,6 +53,7 @@ def train(config: Config) -> taesd.Autoencoder:
         net.load_state_dict(state["net"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
+        plain_rates(optimizer)
     course = Course(config, own, folder, state)
     take_step = make_step(net, optimizer, pictures.to(config.device), config)
     for step in course:
@@ -80,9 +81,14 @@ def start(config: Config) -> taesd.Autoencoder:
     """The network before the first step: from nothing, or from the file of an earlier run."""
     if not config.autoencoder.start:
         return taesd.Autoencoder(config.autoencoder.half_blocks)
-    return (
-        load_autoencoder(Path(config.autoencoder.start).expanduser()).train().requires_grad_(True)
-    )
+    path = Path(config.autoencoder.start).expanduser()
+    earlier = load_autoencoder(path)
+    if earlier.half_blocks != config.autoencoder.half_blocks:
+        raise ValueError(
+            f"{path} has {earlier.half_blocks} trained blocks at half size, the recipe asks for "
+            f"{config.autoencoder.half_blocks}: set autoencoder.half_blocks={earlier.half_blocks}."
+        )
+    return earlier.train().requires_grad_(True)
 
 
 def make_step(

@@ -39,6 +39,7 @@ def train(config: Config) -> text.Captioned:
     net = graph.Plain(stage.sizes_of(config.network))
     if own.start:
         net.unet.load_state_dict(load_base(Path(own.start).expanduser()))
+    if own.start and not config.network.clip and (run / stage.WORDS).exists():
         words = stage.load_words(run / stage.WORDS)
     else:
         words = stage.make_words(config, latents, state)
@@ -51,6 +52,9 @@ def train(config: Config) -> text.Captioned:
     course = Course(config, own, folder, state, accelerator.is_main_process,
                     stage.agreed(accelerator))  # fmt: skip
     del state
+    if course.main and not course.last:
+        seen = {"people": len(latents.people.unique()), "photos": len(latents.people)}
+        record.note(folder, course.step, **seen)
     take_step = stage.make_step(wrapped, optimizer, own, config, accelerator, stage.inputs_of)
     for batch in data.batches(sampler, course, False, accelerator, config.workers):
         replay.set_rates(optimizer, course.rate)

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from flashface_core.demo import folder as demo
 from flashface_core.demo.people import AGES, NAMES, PHOTOS
+from flashface_core.files.packed import write_packed
 
-from . import autoencoder, base, checkpoint, flashface, host, record, shards, stage
+from . import autoencoder, base, flashface, host, record, shards, stage
 from .config import Config
 from .places import PROJECT
 
@@ -86,7 +87,7 @@ def manifest(config: Config, files: dict[str, Any]) -> dict[str, Any]:
         "face_size": config.data.face_size,
         "photo_size": SIZE,
         "network": {"width": config.network.width, "multipliers": config.network.multipliers},
-        "trained_on": _sets(config, run.parent),
+        "trained_on": {"sets": _sets(config, run.parent), **_seen(run / "flashface")},
         "steps": {name: _steps(run / name) for name in ("autoencoder", "base", "flashface")},
         "versions": _versions(run / "flashface"),
         "settings": read_settings(TEMPLATE),
@@ -109,7 +110,7 @@ def write_half(source: Path, target: Path) -> None:
     if not source.exists():
         raise FileNotFoundError(f"There is no {source}: finish the run's stages first.")
     tensors = {name: _half(name, tensor) for name, tensor in load_file(source).items()}
-    checkpoint.write_tensors(target, tensors, _metadata(source))
+    write_packed(target, tensors, _metadata(source))
 
 
 def _half(name: str, tensor: Tensor) -> Tensor:
@@ -163,9 +164,18 @@ def _steps(folder: Path) -> int | None:
     return json.loads(lines[-1])["step"] if lines else None
 
 
+def _seen(folder: Path) -> dict[str, int]:
+    """How many people and photos a stage was trained on, by its metrics."""
+    path = folder / record.METRICS
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    noted = [line for line in map(json.loads, lines) if "people" in line]
+    return {name: noted[-1][name] for name in ("people", "photos")} if noted else {}
+
+
 def _versions(folder: Path) -> dict[str, str]:
     path = folder / "versions.json"
-    return json.loads(path.read_bytes()) if path.exists() else {}
+    found = json.loads(path.read_bytes()) if path.exists() else {}
+    return {name: version for name, version in found.items() if name != "commit"}
 
 
 def _digest(path: Path) -> dict[str, Any]:

@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .config import Config, ConfigError, load_config
 from .places import PROJECT, set_up
 
@@ -71,7 +73,7 @@ def through_nodes(config: Config, count: int) -> float:
         theirs = latents_through_nodes(file, studio.model.words, sitters, condition, own)
         found = float((mine - theirs).abs().max() / theirs.std())
         log.info("%s: %d pictures, latents differ by %.2g", condition.name, len(mine), found)
-        largest = max(largest, found)
+        largest = float(np.maximum(largest, found))  # which keeps nan
     return largest
 
 
@@ -123,7 +125,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         config = load_config(given.config, given.changes)
         if given.through_nodes:
-            return int(through_nodes(config, given.through_nodes) > 1e-4)
+            return int(not through_nodes(config, given.through_nodes) <= 1e-4)
         log.info("%s", evaluate(config, docs=given.docs, command=command))
     except (ConfigError, FileNotFoundError, ValueError, no_set_up) as error:
         log.error("error: %s", error)

@@ -46,6 +46,9 @@ def train(config: Config) -> text.Captioned:
     course = Course(config, own, folder, state, accelerator.is_main_process,
                     stage.agreed(accelerator))  # fmt: skip
     del state
+    if course.main and not course.last:
+        seen = {"people": len(latents.people.unique()), "photos": len(latents.people)}
+        record.note(folder, course.step, **seen)
     if course.step and course.main:
         # Written after the states, since a run without one begins with this very file.
         stage.export_words(run / stage.WORDS, average.words)

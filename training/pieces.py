@@ -47,7 +47,9 @@ def unpack(folder: Path, run: Path) -> None:
     run.mkdir(parents=True, exist_ok=True)
     whole = io.BytesIO(b"".join(path.read_bytes() for path in paths))
     with tarfile.open(fileobj=whole) as tar:
-        tar.extractall(run, filter="data")
+        if hasattr(tarfile, "data_filter"):  # from Python 3.10.12 on
+            tar.extraction_filter = tarfile.data_filter
+        tar.extractall(run)
 
 
 def _halve(source: Path, target: Path) -> None:

@@ -72,6 +72,12 @@ def rates_of(optimizer: torch.optim.Optimizer, device: torch.device | str) -> li
     return [group["lr"] for group in optimizer.param_groups]
 
 
+def plain_rates(optimizer: torch.optim.Optimizer) -> None:
+    """Undo `rates_of` for a state that was saved with it, which a CPU could not go on from."""
+    for group in optimizer.param_groups:
+        group["capturable"], group["lr"] = False, float(group["lr"])
+
+
 def set_rates(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Set the rates of the coming step: `rate`, or a group's share of it."""
     for group in optimizer.param_groups:

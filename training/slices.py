@@ -3,7 +3,8 @@
 Draws the recipe's sets in the background, runs the stages one after the other, stops them in time,
 and packs what they made into pieces under OUT. Called again on the same machine it goes on from
 the full state; elsewhere, with the pieces of an earlier slice (--from), from their weights with a
-fresh optimiser. How long each stage runs is the recipe's: `minutes` of its stages.
+fresh optimiser. How long each stage runs is the recipe's: `minutes` of its stages. For Linux:
+processes are stopped by signals.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ def main() -> int:
     options = parse()
     config = load_config(options.config, options.changes)
     run = host.runs_folder() / config.run
-    if options.pieces:
+    if options.pieces and not run.exists():  # else it is older than what is there
         pieces.unpack(options.pieces, run)
     end = time.monotonic() + 60 * options.minutes - PACKING
     beside = [Chain(commands) for commands in drawn(config, options)]
     status = 0
     try:
-        wait_for_shards(config, end)
+        wait_for_shards(config, beside, end)
         for stage in in_order(options.stages):
             changes = [*options.changes, *start_of(stage, run)]
             status = run_until(end, stage, [str(options.config), *changes])
@@ -128,10 +129,12 @@ def drawn(config: Config, options: argparse.Namespace) -> list[list[list[str]]]:
     return [chain, sets("held-out", config.data.held_out, options.held_out, 1)]
 
 
-def wait_for_shards(config: Config, end: float) -> None:
-    """Wait until every set has something to begin with, or the slice is over."""
+def wait_for_shards(config: Config, beside: Sequence[Chain], end: float) -> None:
+    """Wait until every set has something to begin with, nobody draws any more, or time is over."""
     folders = resolve((*config.data.train, *config.data.held_out), host.runs_folder())
-    while time.monotonic() < end and any(not list(f.glob("shard-*.json")) for f in folders):
+    while time.monotonic() < end and any(chain.is_alive() for chain in beside):
+        if all(list(folder.glob("shard-*.json")) for folder in folders):
+            return
         time.sleep(0.5)
 
 

@@ -15,7 +15,7 @@ from .config import Config, Network, Stage
 from .course import Course
 from .data import Latents
 from .latents import latent_folders, latents_key, made_by
-from .replay import Replayed, rates_of
+from .replay import Replayed, plain_rates, rates_of
 from .steps import torch_random_of
 
 MEASURED_TIMES = (150, 400, 650, 850)
@@ -133,6 +133,7 @@ def resume(
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
+        plain_rates(optimizer)
 
 
 def save(course: Course, model: nn.Module, average: nn.Module, optimizer: Any) -> None:

@@ -114,6 +114,7 @@ class Autoencoder(nn.Module):
 
     def __init__(self, half_blocks: int) -> None:
         super().__init__()
+        self.half_blocks = half_blocks
         self.encoder = nn.Sequential(
             *(nn.Conv2d(3, WIDTH, 3, padding=1), *_blocks(0, 1), _down()),
             *(*_blocks(half_blocks, 3), _down(), *_blocks(3, 3), _down(), *_blocks(3, 3)),

@@ -10,8 +10,10 @@ from typing import Any
 from ..errors import for_users, reason
 
 MANIFEST = "demo.json"
-FLASHFACE, PLAIN = "flashface.safetensors", "plain.safetensors"
-AUTOENCODER, WORDS = "autoencoder.safetensors", "words.safetensors"
+FLASHFACE, PLAIN, AUTOENCODER, WORDS = (
+    *("flashface.npz", "plain.npz"),
+    *("autoencoder.npz", "words.npz"),
+)
 WEIGHTS = (FLASHFACE, PLAIN, AUTOENCODER, WORDS)
 PEOPLE = "people"
 

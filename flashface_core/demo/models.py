@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import comfy.sd
-import comfy.utils
 from comfy.model_patcher import ModelPatcher
 from comfy.sd1_clip import SD1ClipModel, SD1Tokenizer
 from comfy.supported_models_base import ClipTarget
@@ -68,7 +67,8 @@ def clip_patcher(path: str, disable_dynamic: bool = False) -> ModelPatcher:
 
 def load_vae(path: str) -> Any:
     """VAE of a file in TAESD's format."""
-    vae = comfy.sd.VAE(sd=comfy.utils.load_torch_file(path, safe_load=True))
+    source = open_source(Path(path))
+    vae = comfy.sd.VAE(sd=source.load(list(source.shapes)))
     vae.throw_exception_if_invalid()
     vae.patcher.cached_patcher_init = (vae_patcher, (path,))
     return vae

@@ -206,6 +206,10 @@ def open_source(path: Path) -> Source:
         return SafetensorsSource(path)
     if suffix in (".ckpt", ".pt", ".pth", ".bin"):
         return PickleSource(path)
+    if suffix == ".npz":
+        from .packed import PackedSource
+
+        return PackedSource(path)
     raise CheckpointError(
         f"{file_name(path)} ends in {one_line(suffix) or 'no extension'}; a model file of this "
         "pack ends in .safetensors, .ckpt or .pt. Rename it if it only lost its ending."

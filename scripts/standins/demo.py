@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 from setup.environment import cache_folder, key_of, lock, read_stamp, remove, write_stamp
@@ -25,16 +26,23 @@ def make_demo(folder: Path) -> None:
     import torch
 
     from flashface_core.demo import folder as demo
+    from flashface_core.files.packed import write_packed
+    from flashface_core.files.weights import open_source
     from flashface_core.flashface.checkpoint import open_checkpoint
-    from flashface_core.flashface.checkpoint.convert import convert
+    from flashface_core.flashface.checkpoint.reader import FORMAT_KEY, FORMAT_VERSION
 
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / demo.FLASHFACE
-    convert(flashface.standin_models() / flashface.FLASHFACE, target, torch.float16, overwrite=True)
-    flashface.save(dict(open_checkpoint(target).tensors(("unet.",))), folder / demo.PLAIN)
-    flashface.make_vae(folder / demo.AUTOENCODER)
-    rows = torch.randn(3, 768, generator=torch.Generator().manual_seed(4)).half()
-    flashface.save({"ids": torch.tensor([320, 1125, 2533]), "rows": rows}, folder / demo.WORDS)
+    weights = dict(open_checkpoint(flashface.standin_models() / flashface.FLASHFACE).tensors())
+    write_packed(folder / demo.FLASHFACE, weights, {FORMAT_KEY: FORMAT_VERSION})
+    unet = {name: tensor for name, tensor in weights.items() if name.startswith("unet.")}
+    write_packed(folder / demo.PLAIN, unet, {})
+    with tempfile.TemporaryDirectory() as made:
+        flashface.make_vae(file := Path(made) / "vae.safetensors")
+        vae = open_source(file)
+        write_packed(folder / demo.AUTOENCODER, vae.load(list(vae.shapes)), {})
+    rows = torch.randn(3, 768, generator=torch.Generator().manual_seed(4))
+    words = {"ids": torch.tensor([320, 1125, 2533]), "rows": rows}
+    write_packed(folder / demo.WORDS, words, {})
     _save_photos(folder / demo.PEOPLE)
     manifest = {"format": 1, "about": "Stand-ins: random numbers.", "photo_size": SIZE, "files": {}}
     (folder / demo.MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")

@@ -9,11 +9,12 @@ from .notes import START
 from .studio import Studio
 
 SIZE, FACE, VIEW = 128, 112, 512  # what the model was made for, and what one can look at
-PROMPT = "photo of a young woman with long red hair, on a beach"
+# Close-ups: of faces that are small in 128 pixels it has not learned enough.
+PROMPT = "photo of a young woman with long red hair, close-up, on a beach, daylight, shirt"
 # As the training's own pictures are made.
 STRENGTH, CFG, STEPS = 1.0, 4.0, 20
 GUIDANCE: dict[str, Any] = {"reference_guidance": 2.0, "launch_percent": 0.0, "rescale": 0.0}
-REGION: dict[str, Any] = {"x1": 0.3, "y1": 0.23, "x2": 0.7, "y2": 0.72}
+REGION: dict[str, Any] = {"x1": 0.25, "y1": 0.22, "x2": 0.72, "y2": 0.82}
 COLUMN, PICTURE = 270, 304
 
 
@@ -67,7 +68,7 @@ def _picture(
         positive=prompts[0]["CONDITIONING"],
         negative=prompts[1]["CONDITIONING"],
         latent_image=latent["LATENT"],
-        seed=1,
+        seed=8,
         steps=STEPS,
         cfg=CFG,
         sampler_name="euler",

@@ -19,10 +19,12 @@ from flashface_core.demo.folder import MANIFEST, WEIGHTS, demo_folder
 
 PLAIN, OWN = "the model without FlashFace", "FlashFace"
 PROMPTS = {
-    OWN: "photo of a young woman with long red hair, on a beach",
-    "as a child": "photo of a girl with long red hair, on a beach",
-    "old": "photo of an old woman with long grey hair, on a beach",
-    "with glasses": "photo of a young woman with long red hair, glasses, on a beach",
+    OWN: "photo of a young woman with long red hair, close-up, on a beach, daylight, shirt",
+    "as a child": "photo of a girl with long red hair, close-up, on a beach, daylight, shirt",
+    "old": "photo of an old woman with long grey hair, close-up, on a beach, daylight, shirt",
+    "with glasses": (
+        "photo of a young woman with long red hair, glasses, close-up, on a beach, daylight, shirt"
+    ),
 }
 ABOUT = (
     "Painted by the small model that comes with this pack: trained on rendered people only, at 128"

@@ -90,7 +90,7 @@ def test_a_person_has_photos_at_two_ages(folder: Path, pack, run_node) -> None:
     assert torch.equal(run_node(node, person=name, photos=1, age="old")[0], photos[:1])
 
 
-@pytest.mark.parametrize("lacking", ["flashface.safetensors", "words.safetensors", "demo.json"])
+@pytest.mark.parametrize("lacking", ["flashface.npz", "words.npz", "demo.json"])
 def test_a_demo_that_is_not_complete_says_what_to_do(
     lacking: str, folder: Path, tmp_path: Path, pack, run_node, monkeypatch
 ) -> None:
@@ -114,5 +114,5 @@ def test_the_checkouts_files_are_what_the_manifest_says() -> None:
         assert hashlib.sha256(content).hexdigest() == about["sha256"], name
     there = {file.relative_to(OWN).as_posix() for file in OWN.rglob("*") if file.is_file()}
     assert there == {*manifest["files"], "demo.json"}
-    weights = [name for name in there if name.endswith(".safetensors")]
+    weights = [name for name in there if name.endswith(".npz")]
     assert sum((OWN / name).stat().st_size for name in weights) <= 35e6

@@ -13,6 +13,7 @@ from tiny_training import HELD_OUT, make_run, tiny_config, tiny_latents
 
 from flashface_core.demo import people
 from flashface_core.demo.models import load_demo
+from flashface_core.files.weights import open_source
 from training import embed, flashface, graph, stage, text
 from training.people import embedded, plan
 
@@ -45,7 +46,11 @@ def test_a_run_becomes_a_demo_that_loads(demo):
     assert manifest["people"]["names"] == list(people.NAMES) and manifest["face_size"] == 56
     loaded = load_demo(demo)
     assert loaded.flashface.sizes.multipliers == (1, 2, 2, 2)
-    exported = load_file(demo / "plain.safetensors")
+    source = open_source(demo / "plain.npz")
+    exported = source.load(list(source.shapes))
+    (run,) = (demo.parent / "runs").glob("*/base.safetensors")
+    before = load_file(run)
+    assert all(torch.equal(t, before[n].half()) for n, t in exported.items())
     weight = loaded.plain.model.diffusion_model.input_blocks[0][0].weight
     assert torch.equal(weight.half(), exported["unet.input_blocks.0.0.weight"])
     assert {t.dtype for t in exported.values()} == {torch.float16}
