@@ -38,7 +38,7 @@ VALUE_TYPES = ("comfy_api.input", "comfy_api.input.CurveInput")
 LIGHT = {
     "flashface/checkpoint": ("safetensors", "torch", "tqdm"),
     "flashface/guidance": ("torch",),
-    "files": ("safetensors", "torch"),
+    "files": ("numpy", "safetensors", "torch"),
     "demo/encoder": ("torch",),
 }
 HEAVY = ("cv2", "insightface", "matplotlib", "onnxruntime", "skimage", "torch._dynamo")
