@@ -118,6 +118,8 @@ def open_comfyui(
     page = running.new_page(viewport={"width": size[0], "height": size[1]}, locale=language)
     if watch is not None:
         watch(page)
+    # A user's first visit would open the dialog of templates, a moment after the page is ready.
+    page.request.post(f"{url}/settings", data={"Comfy.TutorialCompleted": True})
     page.goto(url)
     # The front end starts with a workflow of its own, which would replace one loaded earlier.
     ready = "window.app?.extensionManager?.workflow?.activeWorkflow?.isLoaded"
@@ -126,19 +128,7 @@ def open_comfyui(
     page.evaluate(change, ["Comfy.VueNodes.Enabled", modern])
     page.evaluate(change, ["Comfy.Minimap.Visible", False])
     page.evaluate(change, ["Comfy.Graph.CanvasInfo", False])
-    _close_dialogs(page)
     return page
-
-
-def _close_dialogs(page: Page) -> None:
-    """Close the Templates dialog, which a first visit opens a moment after the start."""
-    dialog = page.get_by_role("dialog")
-    try:
-        dialog.first.wait_for(timeout=3000)
-    except Exception:  # playwright's TimeoutError; it did not open
-        return
-    page.keyboard.press("Escape")
-    dialog.first.wait_for(state="hidden", timeout=5000)
 
 
 def load_workflow(page: Page, workflow: dict[str, Any]) -> None:
