@@ -29,7 +29,7 @@ def evaluate(config: Config, judges: Any = None, docs: bool = False, command: st
 
     judges: other ones than the recipe's. docs: write docs/EVIDENCE.md and its pictures too.
     """
-    from .evaluation import claims, gather, grids, painting, report
+    from .evaluation import claims, gather, grids, painting, report, sheets
 
     studio = painting.open_studio(config)
     folder = studio.run / FOLDER
@@ -38,12 +38,13 @@ def evaluate(config: Config, judges: Any = None, docs: bool = False, command: st
     results = gather.judge_all(studio, judges, painted, _outside())
     found = claims.all_claims(results)
     pictures = grids.grids_of(studio, painted) | report.charts_of(results)
-    page = report.as_page(results, found, [f"{name}.png" for name in pictures], command)
+    by_eye = sheets.read_score(folder)
+    page = report.as_page(results, found, [f"{name}.png" for name in pictures], command, by_eye)
     report.save_all(folder, report.as_numbers(results, found), page, pictures)
     if docs:
         names = [_save_small(DOCS / "images" / f"evidence_{n}", p) for n, p in pictures.items()]
         links = [f"images/{name}" for name in names]
-        text = report.as_page(results, found, links, command)
+        text = report.as_page(results, found, links, command, by_eye)
         (DOCS / "EVIDENCE.md").write_text(text, encoding="utf-8")
     for claim in found:
         log.info("%s  %s %s", "holds " if claim.passed else "FAILED", claim.number, claim.says)

@@ -172,6 +172,7 @@ def test_one_command_paints_judges_and_writes(tmp_path, monkeypatch):
     assert len(found["conditions"]["child s 1 c 1 launch 500"]["people"]) == 2
     page = (tmp_path / "docs" / "EVIDENCE.md").read_text()
     assert "**Rendered people only" in page and "FAILED" in page and "the command" in page
+    assert "Not run" not in page and "By eye" not in page
     for link in ("references", "prompts", "likeness", "age-child", "age-old"):
         assert f"(images/evidence_{link}.webp)" in page
         assert (tmp_path / "docs" / "images" / f"evidence_{link}.webp").stat().st_size < 300_000
@@ -193,6 +194,13 @@ def test_sheets_hide_who_is_who(tmp_path, monkeypatch):
     shown = {i for person in studio.held_out.people for i in person.shown}
     unseen = {i for person in studio.held_out.people for i in person.unseen}
     assert not shown & unseen
+    own = [answer["own"] for answer in answers.values()]
+    wrong = "A" if own[0] != "A" else "B"
+    found = sheets.score(key, [wrong, *(row.lower() for row in own[1:])])
+    assert found == {"right": 2, "sheets": 3, "rows": 4, "wrong": ["sheet-01"]}
+    assert sheets.read_score(run) == found
+    with pytest.raises(ValueError, match="there are 3 sheets"):
+        sheets.score(key, own[:2])
 
 
 def test_settings_are_those_of_the_start_template():

@@ -12,7 +12,7 @@ from PIL import Image
 
 from . import conditions
 from .charts import Curve, Point, draw_chart
-from .claims import AGE_CLASSES, Claim
+from .claims import AGE_CLASSES, CLAIMS, Claim
 from .conditions import AGES, START, map_name, with_references
 from .judging import EMBEDDING, Verdicts
 from .results import Results
@@ -49,8 +49,17 @@ def as_numbers(results: Results, claims: Sequence[Claim]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def as_page(results: Results, claims: Sequence[Claim], pictures: Sequence[str], about: str) -> str:
-    """The whole page in Markdown. pictures: their paths from the page. about: the very command."""
+def as_page(
+    results: Results,
+    claims: Sequence[Claim],
+    pictures: Sequence[str],
+    about: str,
+    by_eye: dict[str, Any] | None = None,
+) -> str:
+    """The whole page in Markdown. pictures: their paths from the page. about: the very command.
+
+    by_eye: what sheets.score found, where the sheets were answered.
+    """
     own, people = results.own, results.held_out.people
     adults = sum(person.adult for person in people)
     lines = [
@@ -74,6 +83,10 @@ def as_page(results: Results, claims: Sequence[Claim], pictures: Sequence[str], 
         figures = "<br>".join(f"{name}: {value}" for name, value in claim.figures.items())
         passed = "holds" if claim.passed else "**FAILED**"
         lines.append(f"| **{claim.number}** {claim.says} | {passed} | {figures} |")
+    if missing := [says for number, says in CLAIMS.items() if number not in own.claims]:
+        lines += ["", f"**Not run**: {'; '.join(missing)}."]
+    if by_eye:
+        lines += ["", "## By eye", "", _by_eye(by_eye)]
     lines += ["", "## Likeness", "", *_likeness_table(results), "", "## Attributes", ""]
     lines += _attribute_table(results)
     if any(name.startswith(tuple(f"{age} s" for age in AGES)) for name in results.painted):
@@ -118,6 +131,18 @@ def save_all(
     (folder / "EVIDENCE.md").write_text(page, encoding="utf-8")
     for name, image in pictures.items():
         image.save(folder / f"{name}.png")
+
+
+def _by_eye(score: dict[str, Any]) -> str:
+    wrong = f"; wrong were {', '.join(score['wrong'])}" if score["wrong"] else ""
+    return (
+        f"`python -m training.evaluation.sheets`: {score['sheets']} sheets, each with pictures of "
+        f"one person, painted by prompts of age and sex alone, above {score['rows']} rows of "
+        "photos, the person's own, which were not shown, and strangers' of the same sex and class "
+        "of age where there are some. Answers were written down before the key was opened: "
+        f"**{score['right']} of {score['sheets']} right** (by chance "
+        f"{score['sheets'] / score['rows']:g}){wrong}."
+    )
 
 
 def _over_strength(

@@ -1,5 +1,7 @@
 """Sheets to answer by eye, blind: python -m training.evaluation.sheets RECIPE [KEY=VALUE ...]
 
+With --answers B A D ..., one for each sheet, the key is opened and the answers are counted.
+
 Each has pictures of a person, painted with all references and prompts that say age and sex only,
 and four rows of photos: the person's own, none of which was shown, among three strangers' of the
 same sex and age class where there are some. The key lies apart, in sheets-key.json.
@@ -14,6 +16,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +24,7 @@ from PIL import Image
 
 from flashface_core.drawing import DARK, GAP, LIGHT, write
 
+from .. import host
 from ..config import ConfigError, load_config
 from ..evaluate import FOLDER, show_progress
 from ..steps import random_of
@@ -36,6 +40,7 @@ STAGE = 10  # of the random numbers
 SCENES = ("plain", "park", "room", "beach")
 ROWS, PHOTOS, SIDE = "ABCD", 3, 224
 ALIKE = ("sex", "age_class")
+SCORE = "sheets-score.json"
 
 
 def make_sheets(studio: Studio, folder: Path, count: int, alike: Sequence[str] = ALIKE) -> Path:
@@ -61,9 +66,39 @@ def make_sheets(studio: Studio, folder: Path, count: int, alike: Sequence[str] =
         name = f"sheet-{number:02d}"
         _draw(studio, pictures, [rows[i] for i in order]).save(folder / f"{name}.png")
         key[name] = {"own": ROWS[int(np.argmin(order))], "rows": [rows[i].number for i in order]}
-    path = folder.with_name(f"{folder.name}-key.json")
+    path = key_of(folder)
+    (path.parent / SCORE).unlink(missing_ok=True)  # of other sheets
     path.write_text(json.dumps(key, indent=1), encoding="utf-8")
     return path
+
+
+def key_of(folder: Path) -> Path:
+    """Where the key of a folder of sheets lies."""
+    return folder.with_name(f"{folder.name}-key.json")
+
+
+def score(key: Path, answers: Sequence[str]) -> dict[str, Any]:
+    """Count answers, in the sheets' order, and keep the count beside the key.
+
+    Raises ValueError where answers are too few or too many, or are none of the rows.
+    """
+    own = {name: sheet["own"] for name, sheet in json.loads(key.read_bytes()).items()}
+    given = [answer.upper() for answer in answers]
+    if len(given) != len(own) or not set(given) <= set(ROWS):
+        raise ValueError(
+            f"The answers are {' '.join(answers)}, and there are {len(own)} sheets: give one of "
+            f"{', '.join(ROWS)} for each, in their order."
+        )
+    wrong = [name for (name, row), said in zip(own.items(), given, strict=True) if row != said]
+    found = {"right": len(own) - len(wrong), "sheets": len(own), "rows": len(ROWS), "wrong": wrong}
+    (key.parent / SCORE).write_text(json.dumps(found), encoding="utf-8")
+    return found
+
+
+def read_score(folder: Path) -> dict[str, Any] | None:
+    """What `score` kept in the folder of an evaluation, if anything."""
+    path = folder / SCORE
+    return json.loads(path.read_bytes()) if path.exists() else None
 
 
 def paint_each(studio: Studio, people: Sequence[Person]) -> list[np.ndarray]:
@@ -120,12 +155,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("config", type=Path, help="a recipe")
     parser.add_argument("changes", nargs="*", metavar="KEY=VALUE")
     parser.add_argument("--count", type=int, default=12, help="how many sheets")
+    parser.add_argument("--answers", nargs="+", metavar="A|B|C|D", help="count these, in order")
     parser.add_argument("--alike", nargs="*", default=ALIKE, help="attributes of strangers")
     given = parser.parse_args(arguments)
     show_progress()
     try:
-        studio = open_studio(load_config(given.config, given.changes))
-        folder = studio.run / FOLDER / "sheets"
+        config = load_config(given.config, given.changes)
+        folder = host.runs_folder() / config.run / FOLDER / "sheets"
+        if given.answers:
+            log.info("%s", score(key_of(folder), given.answers))
+            return 0
+        studio = open_studio(config)
         log.info("%s", make_sheets(studio, folder, given.count, given.alike))
     except (ConfigError, FileNotFoundError, ValueError) as error:
         log.error("error: %s", error)
