@@ -10,12 +10,15 @@ import comfy.sd
 from comfy.model_patcher import ModelPatcher
 from comfy.sd1_clip import SD1ClipModel, SD1Tokenizer
 from comfy.supported_models_base import ClipTarget
+from torch import Tensor
 
-from ..files.weights import check_weight, open_source
+from ..errors import file_name, reason, shown
+from ..files.weights import CheckpointError, Source, check_weight, open_source
 from ..flashface.model import FlashFaceModel, load_flashface, load_unet
-from .encoder import encoder_tensors
+from .encoder import VOCABULARY, WIDTH, encoder_tensors
 from .folder import AUTOENCODER, FLASHFACE, PLAIN, WORDS, file_of
 
+REINSTALL = "It is damaged or of another version: update or reinstall ComfyUI-FlashFace."
 NO_LAYERS: dict[str, Any] = {"clip_l_model_config": {"num_hidden_layers": 0}}
 """ComfyUI's CLIP-L without its twelve layers: the same numbers for 170 MB of zeros less."""
 
@@ -45,9 +48,7 @@ def load_demo(folder: Path) -> Demo:
 def load_clip(path: str, disable_dynamic: bool = False) -> Any:
     """CLIP of a file of learned words, made in memory: no file of a text encoder is written."""
     source = open_source(Path(path))
-    words = source.load(["ids", "rows"])
-    check_weight(source.path, "rows", words["rows"])
-    tensors = encoder_tensors(words["ids"], words["rows"], layers=0)
+    tensors = encoder_tensors(*_words_of(source), layers=0)
     # ComfyUI's function for state dicts wants to see a layer.
     clip = comfy.sd.CLIP(
         ClipTarget(SD1Tokenizer, SD1ClipModel),
@@ -60,6 +61,24 @@ def load_clip(path: str, disable_dynamic: bool = False) -> Any:
     return clip
 
 
+def _words_of(source: Source) -> tuple[Tensor, Tensor]:
+    """Token ids (W,) and their learned rows (W, 768); CheckpointError where they are none."""
+    shapes, name = source.shapes, file_name(source.path)
+    if {"ids", "rows"} - shapes.keys() or shapes["rows"] != (*shapes["ids"], WIDTH):
+        raise CheckpointError(
+            f"{name} should hold ids (W,) and rows (W, {WIDTH}) of learned words, and holds "
+            f"{shown({key: tuple(shape) for key, shape in shapes.items()})}. {REINSTALL}"
+        )
+    words = source.load(["ids", "rows"])
+    ids, rows = words["ids"], words["rows"]
+    check_weight(source.path, "rows", rows)
+    if ids.is_floating_point() or not ((ids >= 0) & (ids < VOCABULARY)).all():
+        raise CheckpointError(
+            f"{name} should hold ids from 0 to {VOCABULARY - 1}, and holds others. {REINSTALL}"
+        )
+    return ids, rows
+
+
 def clip_patcher(path: str, disable_dynamic: bool = False) -> ModelPatcher:
     """The CLIP's patcher anew, for copies on other devices."""
     return load_clip(path, disable_dynamic).patcher
@@ -68,8 +87,23 @@ def clip_patcher(path: str, disable_dynamic: bool = False) -> ModelPatcher:
 def load_vae(path: str) -> Any:
     """VAE of a file in TAESD's format."""
     source = open_source(Path(path))
-    vae = comfy.sd.VAE(sd=source.load(list(source.shapes)))
-    vae.throw_exception_if_invalid()
+    tensors = source.load(list(source.shapes))
+    for name, tensor in tensors.items():
+        check_weight(source.path, name, tensor)
+    try:
+        vae = comfy.sd.VAE(sd=dict(tensors))
+        vae.throw_exception_if_invalid()
+        lacking = vae.first_stage_model.state_dict().keys() - tensors.keys()
+    except RuntimeError as error:  # no family of VAE, or weights of another shape
+        raise CheckpointError(
+            f"{file_name(source.path)} should hold a small autoencoder in TAESD's format, and "
+            f"ComfyUI cannot load it ({reason(error, source.path)}). {REINSTALL}"
+        ) from error
+    if lacking:
+        raise CheckpointError(
+            f"{file_name(source.path)} lacks {len(lacking)} weights of the small autoencoder, "
+            f"such as {min(lacking)}. {REINSTALL}"
+        )
     vae.patcher.cached_patcher_init = (vae_patcher, (path,))
     return vae
 

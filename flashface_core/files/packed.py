@@ -50,9 +50,12 @@ def write_packed(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[st
     arrays = {name: _as_array(tensor.detach().cpu()) for name, tensor in tensors.items()}
     arrays[METADATA] = np.frombuffer(json.dumps(metadata).encode(), np.uint8)
     partial = path.with_name(path.name + ".partial")
-    with open(partial, "wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    partial.replace(path)
+    try:
+        with open(partial, "wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _as_array(tensor: torch.Tensor) -> np.ndarray:

@@ -10,16 +10,16 @@ from typing import Any
 import comfy.sample
 import pytest
 import torch
-from demo_data import OWN, needs_own, provide_demo
-from host_pack import pack_module
+from host_pack import ROOT, pack_module
 
+OWN = ROOT / "demo"
 PEOPLE = 8
 
 
 @pytest.fixture(scope="module")
 def folder() -> Path:
     """The demo that the nodes load."""
-    return provide_demo()
+    return OWN
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,35 @@ def test_a_demo_that_is_not_complete_says_what_to_do(
         run_node(pack[node], **given)
 
 
-@needs_own
+def test_other_words_and_autoencoders_are_refused(tmp_path: Path, pack) -> None:
+    models = pack_module("flashface_core.demo.models")
+    refused = pack_module("flashface_core.files.weights").CheckpointError
+    write = pack_module("flashface_core.files.packed").write_packed
+    source = pack_module("flashface_core.files.weights").open_source(OWN / "autoencoder.npz")
+    vae = source.load(list(source.shapes))
+    last = [name for name in vae if name.endswith("weight")][-1]
+    rows, path = torch.zeros(2, 768), tmp_path / "file.npz"
+    for words, says in (
+        ({"ids": torch.tensor([1, 49408]), "rows": rows}, r"ids from 0 to 49407"),
+        ({"ids": torch.tensor([1.0, 2.0]), "rows": rows}, r"ids from 0 to 49407"),
+        ({"ids": torch.tensor([1, 2]), "rows": rows[:1]}, r"rows \(W, 768\).* holds .*\(1, 768\)"),
+        ({"rows": rows}, r"should hold ids"),
+        ({"ids": torch.tensor([1, 2]), "rows": rows / 0}, r"NaN or infinite"),
+    ):
+        write(path, words, {})
+        with pytest.raises(refused, match=says):
+            models.load_clip(str(path))
+    for weights, says in (
+        ({n: t for n, t in vae.items() if n != last}, f"lacks 1 weights .*{last}"),
+        (vae | {last: vae[last][:, :1]}, r"ComfyUI cannot load it"),
+        (vae | {last: vae[last] * float("nan")}, r"NaN or infinite"),
+        ({"some.weight": rows}, r"ComfyUI cannot load it"),
+    ):
+        write(path, weights, {})
+        with pytest.raises(refused, match=says):
+            models.load_vae(str(path))
+
+
 def test_the_checkouts_files_are_what_the_manifest_says() -> None:
     manifest = json.loads((OWN / "demo.json").read_text(encoding="utf-8"))
     for name, about in manifest["files"].items():

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from archive import archive_files, project_files, project_value, write_archive
-from demo_data import has_own, needs_own
 from host_pack import ROOT, host_from_environment
 from PIL import Image
 from setup.comfy_server import DIRECT, ComfyServer
@@ -57,8 +56,8 @@ def test_the_archive_holds_what_users_need_and_no_more() -> None:
     demo = {name for name in files if name.startswith("demo/")}
     for names, largest in ((demo, LARGEST_DEMO_MB), (set(files) - demo, LARGEST_MB)):
         assert sum((ROOT / name).stat().st_size for name in names) < largest * 1e6
-    folders = ("nodes", "flashface_core", "web", "locales", "workflows")
-    for folder in (*folders, "demo") if has_own() else folders:
+    folders = ("nodes", "flashface_core", "web", "locales", "workflows", "demo")
+    for folder in folders:
         here = {name for name in project_files() if name.startswith(f"{folder}/")}
         assert here and here <= set(files), folder
 
@@ -99,7 +98,6 @@ def test_a_prompt_runs(clean_server: ComfyServer) -> None:
     assert errors == []
 
 
-@needs_own
 def test_the_embedded_model_runs(clean_server: ComfyServer) -> None:
     entry = clean_server.queue(hurry(read_prompt("1_start_here")))
     assert len(clean_server.images(entry)) >= 2

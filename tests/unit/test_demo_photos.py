@@ -6,14 +6,15 @@ Half a second of a core for a photo: here, and not in the folders that run in bo
 from __future__ import annotations
 
 import pytest
-from demo_data import OWN, needs_own
+from host_pack import ROOT
 
 from flashface_core.demo.people import AGES, NAMES, PHOTOS, load_photos
 from flashface_core.faces.detection import load_detector
 from flashface_core.images import image_to_pil
 
+OWN = ROOT / "demo"
 
-@needs_own
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_photo_has_one_face(name: str) -> None:
     detector = load_detector("lbp")

@@ -44,3 +44,14 @@ def test_a_file_that_is_cut_off_says_what_to_do(kept: float, tmp_path: Path) -> 
 def test_bytes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no tensors of uint8"):
         write_packed(tmp_path / "small.npz", {"a": torch.zeros(2, 3, dtype=torch.uint8)}, {})
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
+    def full_disk(file, **arrays) -> None:
+        file.write(b"PK")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("numpy.savez_compressed", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        write_packed(tmp_path / "small.npz", {"a": torch.zeros(2)}, {})
+    assert list(tmp_path.iterdir()) == []
