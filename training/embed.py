@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ SOURCES = {
     demo.WORDS: stage.WORDS,
 }
 LARGEST_WEIGHTS, LARGEST_PHOTOS = 35_000_000, 5_000_000  # bytes, together
+PLANNED = {"people": "people_planned"}
 TEMPLATE = PROJECT / "tests" / "workflows" / "1_start_here_api.json"
 SETTINGS = {
     "FlashFaceApply": ("strength",),
@@ -61,12 +63,14 @@ def embed(config: Config) -> None:
             " and the demo holds a text encoder and an autoencoder of its run's own."
         )
     target.mkdir(parents=True, exist_ok=True)
-    for name, source in SOURCES.items():
-        write_half(run / source, target / name)
-    check_size(target, demo.WEIGHTS, LARGEST_WEIGHTS)
-    draw_people(target / demo.PEOPLE)
-    photos = sorted(f"{demo.PEOPLE}/{file.name}" for file in (target / demo.PEOPLE).iterdir())
+    photos = sorted(f"{demo.PEOPLE}/{name}" for name in draw_people(target / demo.PEOPLE))
     check_size(target, photos, LARGEST_PHOTOS)
+    with tempfile.TemporaryDirectory(dir=target, prefix="new-") as made:
+        for name, source in SOURCES.items():
+            write_half(run / source, Path(made, name))
+        check_size(Path(made), demo.WEIGHTS, LARGEST_WEIGHTS)
+        for name in SOURCES:  # all of a model, or none
+            Path(made, name).replace(target / name)
     files = {name: _digest(target / name) for name in (*demo.WEIGHTS, *photos)}
     text = json.dumps(manifest(config, files), indent=1) + "\n"
     (target / demo.MANIFEST).write_text(text, encoding="utf-8", newline="\n")
@@ -152,9 +156,10 @@ def _metadata(source: Path) -> dict[str, str]:
 
 
 def _sets(config: Config, beside: Path) -> list[Any]:
-    """What the sets that were trained on were made from."""
+    """What the sets that were trained on were to be; fewer people may have been drawn by then."""
     files = [path / "set.json" for path in shards.resolve(config.data.train, beside)]
-    return [json.loads(file.read_bytes())["settings"] for file in files if file.exists()]
+    found = [json.loads(file.read_bytes())["settings"] for file in files if file.exists()]
+    return [{PLANNED.get(name, name): value for name, value in one.items()} for one in found]
 
 
 def _steps(folder: Path) -> int | None:

@@ -28,6 +28,7 @@ def demo(tmp_path, monkeypatch):
     names = [(n, a, i) for n in people.NAMES for a in people.AGES for i in range(people.PHOTOS)]
     for name, age, i in names:
         Image.new("RGB", (256, 256)).save(folder / people.photo_file(name, age, i + 1))
+    (folder / "9-nobody-old-1.webp").write_bytes(b"of an earlier choice")
     settings = tiny_config("network.multipliers=[1,2,2,2]")
     run = make_run(tmp_path / "runs", settings, tiny_latents(2, 3), tiny_latents(2, 3, HELD_OUT))
     net = graph.FlashFace(stage.sizes_of(settings.network))
@@ -44,6 +45,8 @@ def test_a_run_becomes_a_demo_that_loads(demo):
         assert (len(content), hashlib.sha256(content).hexdigest()) == (*about.values(),)
     assert {"cfg", "steps", "strength", "reference_guidance"} <= manifest["settings"].keys()
     assert manifest["people"]["names"] == list(people.NAMES) and manifest["face_size"] == 56
+    there = {file.relative_to(demo).as_posix() for file in demo.rglob("*") if file.is_file()}
+    assert there == {*manifest["files"], "demo.json"}
     loaded = load_demo(demo)
     assert loaded.flashface.sizes.multipliers == (1, 2, 2, 2)
     source = open_source(demo / "plain.npz")

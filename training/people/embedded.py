@@ -31,22 +31,25 @@ THRESHOLD, AGREEMENT = 0.6, 0.4  # of Detect & Crop Faces; overlap of found and 
 MOST_SHOTS = 60
 
 
-def draw_people(folder: Path) -> int:
-    """Draw the photos that are not there; how many there are of everybody.
+def draw_people(folder: Path) -> list[str]:
+    """Draw the photos that are not there, delete those of nobody; the names of all.
 
     Raises ValueError where the built-in detector finds too few of somebody's photos.
     """
     folder.mkdir(parents=True, exist_ok=True)
     detector = load_detector("lbp")
-    count = 0
+    names: list[str] = []
     for name, seed in zip(NAMES, SEEDS, strict=True):
         for age in AGES:
             files = [folder / photo_file(name, age, i + 1) for i in range(PHOTOS)]
             if not all(file.exists() for file in files):
                 for file, content in zip(files, _found(seed, age, detector), strict=True):
                     file.write_bytes(content)
-            count += len(files)
-    return count
+            names += [file.name for file in files]
+    for file in folder.iterdir():
+        if file.name not in names:
+            file.unlink()
+    return names
 
 
 def _found(seed: int, age: str, detector: Detector) -> list[bytes]:
