@@ -48,7 +48,7 @@ def load_demo(folder: Path) -> Demo:
 def load_clip(path: str, disable_dynamic: bool = False) -> Any:
     """CLIP of a file of learned words, made in memory: no file of a text encoder is written."""
     source = open_source(Path(path))
-    tensors = encoder_tensors(*_words_of(source), layers=0)
+    tensors = encoder_tensors(*words_of(source), layers=0)
     # ComfyUI's function for state dicts wants to see a layer.
     clip = comfy.sd.CLIP(
         ClipTarget(SD1Tokenizer, SD1ClipModel),
@@ -61,7 +61,7 @@ def load_clip(path: str, disable_dynamic: bool = False) -> Any:
     return clip
 
 
-def _words_of(source: Source) -> tuple[Tensor, Tensor]:
+def words_of(source: Source) -> tuple[Tensor, Tensor]:
     """Token ids (W,) and their learned rows (W, 768); CheckpointError where they are none."""
     shapes, name = source.shapes, file_name(source.path)
     if {"ids", "rows"} - shapes.keys() or shapes["rows"] != (*shapes["ids"], WIDTH):

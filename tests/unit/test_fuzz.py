@@ -26,6 +26,7 @@ from PIL import Image
 from safetensors.torch import save, save_file
 from standins.detector import make_detector
 
+from flashface_core.demo.models import words_of
 from flashface_core.face2diffusion.identity import Identity
 from flashface_core.face2diffusion.identity_file import load_identity, save_identity
 from flashface_core.face2diffusion.weights import MAPPING, expected_shapes, open_weights
@@ -35,6 +36,8 @@ from flashface_core.faces.detection import DetectorUnavailable
 from flashface_core.faces.detection.files import ModelFile
 from flashface_core.faces.detection.insight import InsightFaceDetector
 from flashface_core.faces.detection.yunet import YuNetDetector
+from flashface_core.files.packed import write_packed
+from flashface_core.files.weights import open_source
 from flashface_core.flashface.checkpoint import open_checkpoint
 from flashface_core.flashface.curves import checked_curve
 from flashface_core.flashface.reference import make_reference
@@ -45,7 +48,7 @@ TIMES = float(os.environ.get("FLASHFACE_FUZZ", "1"))
 SEED = int(os.environ.get("FLASHFACE_FUZZ_SEED", "0"))
 CASES = {
     "safetensors": 30, "ckpt": 60, "reference": 120, "identity": 90, "boxes": 250, "curves": 250,
-    "yunet": 6, "insightface": 4,
+    "yunet": 6, "insightface": 4, "packed": 60,
 }  # fmt: skip
 NATIVE = ("yunet", "insightface")  # whose parsers take hardly any damage
 OURS = tuple(str(ROOT / folder) for folder in ("flashface_core", "nodes"))
@@ -193,9 +196,17 @@ def insightface(random: Random, folder: Path) -> Numbers:
     return [[f.box.x1, f.box.y1, f.box.x2, f.box.y2, f.score] for f in faces]
 
 
+def packed(random: Random, folder: Path) -> Numbers:
+    path = folder / "words.npz"
+    write_packed(path, {"ids": torch.arange(9), "rows": torch.ones(9, 768)}, {"format": "pt"})
+    path.write_bytes(fuzz.damage_zip(random, path.read_bytes()))
+    return list(words_of(open_source(path)))
+
+
 READERS: dict[str, Callable[[Random, Path], Numbers]] = {
     "safetensors": safetensors, "ckpt": ckpt, "reference": reference, "identity": identity,
     "boxes": boxes, "curves": curves, "yunet": yunet, "insightface": insightface,
+    "packed": packed,
 }  # fmt: skip
 _OFFICIAL: dict[str, Any] = {}
 
