@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .graph import PAD, Node
+from .graph import Node
+from .layout import collapse, part, place
 from .notes import FILES
-from .studio import FILE, NARROW, WIDE, Studio, in_rows
+from .studio import STRENGTH, Studio
 
-BROAD = FILE + 2 * PAD
 # The numbers of the preset: they are not read, but what a node shows should be true.
 AVATAR: dict[str, Any] = {
     "strength": 0.9,
@@ -32,12 +32,12 @@ SWAP_NOTE = f"""\
 The face in a photo is found and painted anew: the reference says who, the prompt says the rest. \
 All other pixels stay as they are.
 
-1. **Models**: choose your three files.
-2. **Reference photos**: a photo of the person whose face you want.
-3. **Prompt**: age, expression and light, so that the face fits the photo.
-4. **Photo to change**: load it. With several faces in it, *order* and *index* choose one; the \
-preview shows which.
-5. **Picture**: press Run.
+## 1. Models: choose your three files.
+## 2. Reference photos: a photo of the person whose face you want.
+## 3. Prompt: age, expression and light of the photo.
+## 4. Photo to change: load it.
+## 5. Where the face is: *order* and *index* choose another one.
+## 6. Picture: press Run.
 
 **If the picture is not right**
 
@@ -58,12 +58,14 @@ AVATAR_NOTE = f"""\
 The picture of the avatar is used twice: its face is the reference, and the new picture starts \
 from it, so that pose and composition stay.
 
-1. **Models**: choose your three files.
-2. **Reference photos**: load the avatar. Where no face is found in a drawing, the whole picture \
-is used; then crop it to the face first.
-3. **Prompt**: say *photo* and *real person*, the age, hair, clothes and light.
-4. **Where the face goes**: where it is in the avatar's picture.
-5. **Picture**: press Run. *FlashFace Schedule* has the preset *one reference, avatar*.
+## 1. Models: choose your three files.
+## 2. Reference photos: load the avatar.
+## 3. Prompt: *photo*, *real person*, age, hair, clothes, light.
+## 4. Where the face goes: as in the avatar.
+## 5. Picture: press Run.
+
+Where no face is found in a drawing, the whole picture is used; crop it to the face then. \
+*FlashFace Schedule* has the preset *one reference, avatar*.
 
 **If the picture is not right**
 
@@ -82,12 +84,12 @@ DETAIL_NOTE = f"""\
 SD1.5 has few pixels for a face that is a small part of a picture. Here such a face is cropped \
 with some room around it, painted anew at 768 x 768 with the person in mind, and pasted back.
 
-1. **Models**: choose your three files.
-2. **Reference photos**: a photo of the person.
-3. **Prompt**: the face alone: age, expression, light. Not the whole scene.
-4. **Small face**: load the picture. The preview shows the face that was found; *order* and \
-*index* choose another one.
-5. **Picture**: press Run.
+## 1. Models: choose your three files.
+## 2. Reference photos: a photo of the person.
+## 3. Prompt: the face alone: age, expression, light.
+## 4. Small face: load the picture.
+## 5. The face, cropped: *order* and *index* choose another one.
+## 6. Picture: press Run.
 
 **If the picture is not right**
 
@@ -105,134 +107,141 @@ As a second pass of another template: connect its *VAE Decode* in the place of t
 
 
 def scaled(g: Studio, photo: Node) -> tuple[Node, Node]:
-    """A photo with as many pixels as FlashFace was made for, and its size."""
-    picture = g.node(
-        *("ImageScaleToTotalPixels", (BROAD, 136)),
+    """A photo with as many pixels as FlashFace was made for, and its size; both collapsed."""
+    picture = g.put(
+        *("ImageScaleToTotalPixels",),
         image=photo["IMAGE"],
         upscale_method="lanczos",
         megapixels=MEGAPIXELS,
         resolution_steps=8,
     )
-    return picture, g.node("GetImageSize", (BROAD, 136), image=picture["IMAGE"])
+    size = g.put("GetImageSize", image=picture["IMAGE"])
+    collapse(picture, size)
+    return picture, size
+
+
+def over(g: Studio, title: str, photo: Node, size: Node, found: Node) -> Node:
+    """The region of a photo's face."""
+    return g.region(
+        title,
+        width=size["width"],
+        height=size["height"],
+        bboxes=found["bboxes"],
+        image=photo["IMAGE"],
+    )
 
 
 def face_swap(g: Studio) -> Studio:
     """Paint the face in a photo anew, and nothing else."""
-    note = g.note("What to change", SWAP_NOTE, (WIDE, 990))
-    flashface, clip, vae = g.loaders()
-    prompts = g.prompts(clip, SWAP)
-    person = g.reference(vae, prompts[1])
-    photo = g.photo("photo.png", "Photo to change", 480)
+    note = g.explain(SWAP_NOTE)
+    flashface, clip, vae = loaders = g.loaders()
+    prompts = g.prompts(clip["CLIP"], SWAP)
+    person, faces, reference = g.reference(vae, prompts[1])
+    photo = g.photo("photo.png", "Photo to change")
     picture, size = scaled(g, photo)
-    found = g.crop(photo, "Find the face")
-    region = g.region(
-        *(460, "Where the face is"),
-        width=size["width"],
-        height=size["height"],
-        bboxes=found["bboxes"],
-        image=photo["IMAGE"],
-    )
-    mask = g.node("GrowMask", (NARROW, 110), "What is painted", mask=region["region"], expand=24)
-    applied = g.apply(flashface, person[-1], region, 1.2)
+    found = g.crop(photo["IMAGE"], "Find the face")
+    region = over(g, "Where the face is", photo, size, found)
+    mask = g.put("GrowMask", "What is painted", mask=region["region"], expand=24)
+    applied = g.apply(flashface, reference, region, STRENGTH)
     model = g.guidance(applied)
-    encoded = g.node("VAEEncode", (NARROW, 70), pixels=picture["IMAGE"], vae=vae["VAE"])
-    latent = g.node(
-        "SetLatentNoiseMask", (NARROW, 70), samples=encoded["LATENT"], mask=mask["MASK"]
-    )
-    sampled, decoded = g.picture(model, prompts, latent, vae, steps=35, cfg=7.5, denoise=0.9)
-    edge, saved = pasted(g, picture, decoded, mask)
-    right = g.left_side(note, [[flashface, clip, vae]], prompts, *in_rows(person))
-    four = g.group(
-        *("4. Photo to change", right, 0, [photo, picture, size], [found]), [region, mask, encoded]
-    )
-    g.group("5. Picture", four.right, 0, [applied, model, latent, sampled, decoded], edge, [saved])
+    encoded = g.put("VAEEncode", pixels=picture["IMAGE"], vae=vae["VAE"])
+    latent = g.put("SetLatentNoiseMask", samples=encoded["LATENT"], mask=mask["MASK"])
+    sampled, decoded = g.picture(model["model"], prompts, latent, vae["VAE"], denoise=0.9)
+    edge, joined = pasted(g, picture, decoded, mask)
+    collapse(encoded, latent)
+    saved = g.save(joined, "face_swap")
+    place(
+        g,
+        [part("1. Models", list(loaders)), part("3. Prompt", list(prompts))],
+        [part("4. Photo to change", [photo, picture, size]), note],
+        [part("2. Reference photos", [person, faces, reference])],
+        [part("5. Where the face is", [found, region])],
+        [part("6. Picture", [mask, *edge, applied, model, encoded, latent],
+              [sampled, decoded, joined, saved])],
+    )  # fmt: skip
     return g
 
 
 def pasted(g: Studio, picture: Node, decoded: Node, mask: Node) -> tuple[list[Node], Node]:
-    """The new pixels over the old ones, with a soft edge; and the saved result."""
-    drawn = g.node("MaskToImage", (NARROW, 70), mask=mask["MASK"])
-    soft = g.node(
-        *("ImageBlur", (NARROW, 110), "Soft edge"), image=drawn["IMAGE"], blur_radius=12, sigma=6.0
-    )
-    edge = g.node("ImageToMask", (NARROW, 90), image=soft["IMAGE"], channel="red")
-    joined = g.node(
-        *("ImageCompositeMasked", (NARROW, 190), "New face over the old photo"),
+    """The mask with a soft edge, and the new pixels over the old ones; the latter collapsed."""
+    drawn = g.put("MaskToImage", mask=mask["MASK"])
+    soft = g.put("ImageBlur", "Soft edge", image=drawn["IMAGE"], blur_radius=12, sigma=6.0)
+    edge = g.put("ImageToMask", image=soft["IMAGE"], channel="red")
+    joined = g.put(
+        *("ImageCompositeMasked", "New face over the old photo"),
         destination=picture["IMAGE"],
         source=decoded["IMAGE"],
         mask=edge["MASK"],
     )
-    saved = g.save(joined, g.name.removeprefix("flashface_"), (WIDE + 60, 540))
-    return [drawn, soft, edge, joined], saved
+    collapse(drawn, edge, joined)
+    return [drawn, soft, edge], joined
 
 
 def avatar_to_person(g: Studio) -> Studio:
     """A real person in the pose of a drawing."""
-    note = g.note("What to change", AVATAR_NOTE, (WIDE, 960))
-    flashface, clip, vae = g.loaders()
-    prompts = g.prompts(clip, REAL)
-    photo = g.photo("avatar.png", "Avatar", 580)
-    found = g.crop(photo, if_no_face="use whole image")
-    reference = g.encode(vae, prompts[1], found["faces"])
+    note = g.explain(AVATAR_NOTE)
+    flashface, clip, vae = loaders = g.loaders()
+    prompts = g.prompts(clip["CLIP"], REAL)
+    photo = g.photo("avatar.png", "Avatar")
+    found = g.crop(photo["IMAGE"], if_no_face="use whole image")
+    reference = g.encode(vae["VAE"], prompts[1], found["faces"])
     picture, size = scaled(g, photo)
-    region = g.region(
-        *(460, None),
-        width=size["width"],
-        height=size["height"],
-        bboxes=found["bboxes"],
-        image=photo["IMAGE"],
-    )
+    region = over(g, "Where the face goes", photo, size, found)
     applied = g.apply(flashface, reference, region, AVATAR["strength"])
-    schedule = g.node("FlashFaceSchedule", (WIDE, 460), preset="one reference, avatar", **AVATAR)
+    schedule = g.put("FlashFaceSchedule", preset="one reference, avatar", **AVATAR)
     model = g.guidance(
         applied, schedule=schedule["schedule"], reference_guidance=AVATAR["reference_guidance"]
     )
-    latent = g.node("VAEEncode", (NARROW, 70), pixels=picture["IMAGE"], vae=vae["VAE"])
-    sampled, decoded = g.picture(model, prompts, latent, vae, steps=50, cfg=7.5, denoise=0.7)
-    saved = g.save(decoded, "avatar_to_person", (WIDE, 480))
-    right = g.left_side(note, [[flashface, clip, vae]], prompts, [photo], [found], [reference])
-    four = g.group("4. Where the face goes", right, 0, [picture, size, region])
-    g.group(
-        *("5. Picture", four.right, 0, [applied, schedule], [model, latent]),
-        [sampled, decoded, saved],
+    latent = g.put("VAEEncode", pixels=picture["IMAGE"], vae=vae["VAE"])
+    collapse(latent)
+    settings = {"steps": 50, "denoise": 0.7}
+    sampled, decoded = g.picture(model["model"], prompts, latent, vae["VAE"], **settings)
+    saved = g.save(decoded, "avatar_to_person")
+    place(
+        g,
+        [part("1. Models", list(loaders)), part("3. Prompt", list(prompts))],
+        [part("2. Reference photos", [photo, found, reference])],
+        [part("4. Where the face goes", [picture, size, region]), note],
+        [part("5. Picture", [applied, schedule, model, latent], [sampled, decoded, saved])],
     )
     return g
 
 
 def face_detail(g: Studio) -> Studio:
     """Crop a small face, paint it large, and paste it back."""
-    note = g.note("What to change", DETAIL_NOTE, (WIDE, 930))
-    flashface, clip, vae = g.loaders()
-    prompts = g.prompts(clip, CLOSE)
-    person = g.reference(vae, prompts[1])
-    photo = g.photo("photo.png", "Picture with a small face", 440)
-    detector = g.node("FlashFaceDetectorLoader", (BROAD, 136), detection_size=1280)
+    note = g.explain(DETAIL_NOTE)
+    flashface, clip, vae = loaders = g.loaders()
+    prompts = g.prompts(clip["CLIP"], CLOSE)
+    person, faces, reference = g.reference(vae, prompts[1])
+    photo = g.photo("photo.png", "Picture with a small face")
+    detector = g.put("FlashFaceDetectorLoader", detection_size=1280)
     found = g.crop(
-        *(photo, "Crop the small face"),
+        *(photo["IMAGE"], "Crop the small face"),
         padding=PADDING,
         level_eyes=False,
         size=768,
         detector=detector["detector"],
     )
-    region = g.region(500, "The face in the crop", **CENTRE)
-    applied = g.apply(flashface, person[-1], region, 1.2)
+    region = g.region("The face in the crop", **CENTRE)
+    applied = g.apply(flashface, reference, region, STRENGTH)
     model = g.guidance(applied)
-    latent = g.node("VAEEncode", (NARROW, 70), pixels=found["faces"], vae=vae["VAE"])
-    sampled, decoded = g.picture(model, prompts, latent, vae, steps=35, cfg=7.5, denoise=0.5)
-    pasted = g.node(
-        *("FlashFacePasteFaces", (NARROW, 160)),
+    latent = g.put("VAEEncode", pixels=found["faces"], vae=vae["VAE"])
+    sampled, decoded = g.picture(model["model"], prompts, latent, vae["VAE"], denoise=0.5)
+    crop = g.put("PreviewImage", "The repainted crop", images=decoded["IMAGE"])
+    whole = g.put(
+        *("FlashFacePasteFaces",),
         image=photo["IMAGE"],
         faces=decoded["IMAGE"],
         bboxes=found["bboxes"],
     )
-    crop = g.node("PreviewImage", (WIDE, 400), "The repainted crop", images=decoded["IMAGE"])
-    saved = g.node(
-        *("SaveImage", (WIDE, 480)),
-        images=pasted["image"],
-        filename_prefix="FlashFace/face_detail",
+    saved = g.put("SaveImage", images=whole["image"], filename_prefix="FlashFace/face_detail")
+    collapse(region, latent)
+    place(
+        g,
+        [part("1. Models", list(loaders)), part("3. Prompt", list(prompts))],
+        [part("4. Small face", [photo, detector]), note],
+        [part("2. Reference photos", [person, faces, reference])],
+        [part("5. The face, cropped", [found, region, latent])],
+        [part("6. Picture", [applied, model, sampled], [decoded, crop, whole, saved])],
     )
-    right = g.left_side(note, [[flashface, clip, vae]], prompts, *in_rows(person))
-    four = g.group("4. Small face", right, 0, [photo, detector], [found], [region])
-    columns = [applied, model, latent], [sampled, decoded, pasted], [crop, saved]
-    g.group("5. Picture", four.right, 0, *columns)
     return g

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .graph import GAP_X, PAD, TITLE, Node
-from .studio import FILE, NARROW, NEGATIVE, WIDE, Studio
+from .graph import Node
+from .layout import collapse, part, place
+from .studio import NEGATIVE, REFERENCE, Studio
 
-# What stands below one group and beside the next is 2 * PAD wider.
 CHECKPOINT = "v1-5-pruned-emaonly-fp16.safetensors"
 CHECKPOINT_URL = (
     "https://huggingface.co/Comfy-Org/stable-diffusion-v1-5-archive/resolve/main/" + CHECKPOINT
@@ -30,10 +30,10 @@ BASIC = f"""\
 Face2Diffusion turns the face in a photo into two words. Where the prompt says **f l**, it means \
 this person. The model itself is not changed, so any SD1.x checkpoint works, at its usual speed.
 
-1. **Models**: choose your files. *auto* takes the best face detector that you have.
-2. **Reference photos**: load a photo. Load several, as a batch, and they are averaged.
-3. **Prompt**: write *f l* where the person should be.
-4. **Picture**: press Run.
+## 1. Models: choose your files.
+## 2. Reference photos: load a photo; a batch is averaged.
+## 3. Prompt: write *f l* where the person should be.
+## 4. Picture: press Run.
 
 **If the picture is not right**
 
@@ -55,12 +55,11 @@ PLUS = f"""\
 freedom of pose. **FlashFace** lets the picture look at the photo while it is painted: shape, \
 scars, details. Here one photo feeds both.
 
-1. **Models**: FlashFace's three files, and Face2Diffusion's two. *auto* takes the best face \
-detector that you have.
-2. **Reference photos**: load a photo. One preview shows FlashFace's crop, one the aligned face.
-3. **Prompt**: write *f l* where the person should be.
-4. **Where the face goes**: drag the box, or set its numbers: shares of the picture, 0 to 1.
-5. **Picture**: press Run.
+## 1. Models: choose your files.
+## 2. Reference photos: load a photo.
+## 3. Prompt: write *f l* where the person should be.
+## 4. Where the face goes: drag the box.
+## 5. Picture: press Run.
 
 **To compare them**
 
@@ -78,87 +77,71 @@ detector that you have.
 
 def basic(g: Studio) -> Studio:
     """One person in the prompt of an SD1.x checkpoint, as the authors paint."""
-    note = g.note("What to change", BASIC, (WIDE, 620))
-    checkpoint = g.node(
-        *("CheckpointLoaderSimple", (FILE, 140)), models=(CHECKPOINT_FILE,), ckpt_name=CHECKPOINT
-    )
+    note = g.explain(BASIC)
+    checkpoint = g.put("CheckpointLoaderSimple", models=(CHECKPOINT_FILE,), ckpt_name=CHECKPOINT)
     f2d, detector = _loaders(g)
-    photo, encoded = _face(g, f2d, detector, (FILE + 2 * PAD, WIDE))
+    photo, encoded = _face(g, f2d, detector)
     positive = _words(g, checkpoint, encoded, EIFFEL)
-    negative = g.words(checkpoint, "Negative prompt (what to avoid)", "", 120, "red")
-    latent = g.node("EmptyLatentImage", (NARROW, 130), width=512, height=512)
-    sampled = g.node(
-        *("KSampler", (NARROW, 310)),
-        model=checkpoint["MODEL"],
-        positive=positive["conditioning"],
-        negative=negative["CONDITIONING"],
-        latent_image=latent["LATENT"],
-        seed=1,
+    negative = g.words(checkpoint["CLIP"], "Negative prompt", "", "red")
+    latent = g.size(512, 512)
+    prompts = positive["conditioning"], negative["CONDITIONING"]
+    sampled, decoded = g.picture(
+        *(checkpoint["MODEL"], prompts, latent, checkpoint["VAE"]),
         steps=30,
         cfg=7.0,
         sampler_name="euler_ancestral",
         scheduler="normal",
     )
-    decoded = g.node("VAEDecode", (NARROW, 70), samples=sampled["LATENT"], vae=checkpoint["VAE"])
-    saved = g.save(decoded, "face2diffusion", (WIDE, 434))
-    note.pos = (-note.size[0] - GAP_X, TITLE)
-    one = g.group("1. Models", 0, 0, [checkpoint, f2d, detector])
-    three = g.group("3. Prompt", one.right, 0, [positive, negative])
-    below = max(one.below, three.below)
-    g.group("2. Reference photos", 0, below, [photo], [encoded])
-    g.group("4. Picture", three.right, 0, [latent, sampled, decoded], [saved])
+    saved = g.save(decoded, "face2diffusion")
+    place(
+        g,
+        [part("1. Models", [checkpoint, f2d, detector]), note],
+        [part("2. Reference photos", [photo, encoded])],
+        [part("3. Prompt", [positive, negative])],
+        [part("4. Picture", [latent], [sampled, decoded, saved])],
+    )
     return g
 
 
 def plus(g: Studio) -> Studio:
     """One photo for both: words in the prompt, reference attention in the UNet."""
-    note = g.note("What to change", PLUS, (WIDE, 680))
-    flashface, clip, vae = g.loaders()
+    note = g.explain(PLUS)
+    flashface, clip, vae = loaders = g.loaders()
     f2d, detector = _loaders(g)
-    photo, encoded = _face(g, f2d, detector, (FILE, FILE + 2 * PAD))
-    faces = g.crop(photo, detector=detector["detector"])
+    collapse(detector)
+    photo, encoded = _face(g, f2d, detector)
+    faces = g.crop(photo["IMAGE"], detector=detector["detector"])
     positive = _words(g, clip, encoded, GARDEN)
-    negative = g.words(clip, "Negative prompt (what to avoid)", NEGATIVE, 206, "red")
-    reference = g.node(
-        *("FlashFaceEncodeReference", (NARROW, 150)),
-        vae=vae["VAE"],
-        faces=faces["faces"],
-        negative=negative["CONDITIONING"],
-    )
-    region = g.region(500)
+    negative = g.words(clip["CLIP"], "Negative prompt", NEGATIVE, "red")
+    reference = g.encode(vae["VAE"], negative, faces["faces"])
+    region = g.region()
     applied = g.apply(flashface, reference, region, 0.9)
-    model = g.node("FlashFaceGuidance", (NARROW, 180), model=applied["model"])
+    model = g.guidance(applied)
     latent = g.size()
-    prompts = (positive["conditioning"], negative["CONDITIONING"])
-    sampled, decoded = g.picture(model, prompts, latent, vae, steps=35, cfg=7.5)
-    saved = g.save(decoded, "flashface_plus_face2diffusion", (WIDE, 480))
-    note.pos = (-note.size[0] - GAP_X, TITLE)
-    one = g.group("1. Models", 0, 0, [f2d, detector], [flashface, clip, vae])
-    three = g.group("3. Prompt", one.right, 0, [positive, negative])
-    four = g.group("4. Where the face goes", three.right, 0, [region])
-    below = max(one.below, three.below, four.below)
-    g.group("2. Reference photos", 0, below, [photo], [encoded], [faces], [reference])
-    g.group("5. Picture", four.right, 0, [applied, model, latent], [sampled, decoded, saved])
+    prompts = positive["conditioning"], negative["CONDITIONING"]
+    sampled, decoded = g.picture(model["model"], prompts, latent, vae["VAE"])
+    saved = g.save(decoded, "flashface_plus_face2diffusion")
+    place(
+        g,
+        [part("1. Models", [f2d, detector, *loaders]), note],
+        [part("2. Reference photos", [photo, encoded], [faces])],
+        [part("3. Prompt", [positive, negative]), part("4. Where the face goes", [region])],
+        [part("5. Picture", [reference, applied, model, latent], [sampled, decoded, saved])],
+    )
     return g
 
 
 def _loaders(g: Studio) -> tuple[Node, Node]:
     """Face2Diffusion's files, and a face detector."""
-    return (
-        g.node(
-            *("Face2DiffusionModelLoader", (FILE, 130)),
-            msid_name="msid.pt",
-            mapping_name="mapping.pt",
-        ),
-        g.node("FlashFaceDetectorLoader", (FILE, 130)),
-    )
+    names = {"msid_name": "msid.pt", "mapping_name": "mapping.pt"}
+    return g.put("Face2DiffusionModelLoader", **names), g.put("FlashFaceDetectorLoader")
 
 
-def _face(g: Studio, f2d: Node, detector: Node, widths: tuple[int, int]) -> tuple[Node, Node]:
+def _face(g: Studio, f2d: Node, detector: Node) -> tuple[Node, Node]:
     """A photo, and the identity made of it."""
-    photo = g.node("LoadImage", (widths[0], 440), image="reference.png")
-    encoded = g.node(
-        *("Face2DiffusionEncodeFace", (widths[1], 580)),
+    photo = g.photo(REFERENCE)
+    encoded = g.put(
+        *("Face2DiffusionEncodeFace",),
         face2diffusion=f2d["face2diffusion"],
         image=photo["IMAGE"],
         detector=detector["detector"],
@@ -168,8 +151,8 @@ def _face(g: Studio, f2d: Node, detector: Node, widths: tuple[int, int]) -> tupl
 
 def _words(g: Studio, clip: Node, encoded: Node, text: str) -> Node:
     """The prompt with the person in it."""
-    return g.node(
-        *("Face2DiffusionTextEncode", (WIDE, 300), "Prompt (f l is the person)", "green"),
+    return g.put(
+        *("Face2DiffusionTextEncode", "Prompt (f l is the person)", "green"),
         clip=clip["CLIP"],
         text=text,
         identity=encoded["identity"],

@@ -92,7 +92,7 @@ def _node(graph: Graph, node: Node, links: list[list[Any]], order: int) -> Json:
         "type": node.type,
         "pos": list(node.pos),
         "size": list(node.size),
-        "flags": {},
+        "flags": {"collapsed": True} if node.collapsed else {},
         "order": order,
         "mode": MUTED if node.muted else 0,
         "inputs": _inputs(graph, node, links),

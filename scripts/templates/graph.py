@@ -18,9 +18,8 @@ EXTRA_VALUES = {"control_after_generate": "fixed", "image_upload": "image"}
 NOTE = "MarkdownNote"
 
 TITLE = 30
-GAP_X, GAP_Y, PAD, HEAD = 44, 40, 24, 74
-# Between columns and nodes of a graph that opens legibly at 1280 x 800, and around them.
-TIGHT_GAP, TIGHT_PAD, TIGHT_HEAD = 16, 14, 66
+# Between groups, around and between the nodes of one, and above its first node's body.
+GAP, PAD, HEAD = 16, 14, 66
 # The front end draws no text below 0.58; its side bar and its buttons cover this much (pixels).
 SCALE, VIEW_CORNER = 0.6, (80, 110)
 
@@ -70,6 +69,12 @@ class Node:
     models: list[Json] = field(default_factory=list)
     pos: tuple[int, int] = (0, 0)
     muted: bool = False
+    collapsed: bool = False
+
+    @property
+    def height(self) -> int:
+        """What it takes below its title bar."""
+        return 0 if self.collapsed else self.size[1]
 
     def __getitem__(self, name: str) -> Output:
         """The output of that name."""
@@ -91,17 +96,7 @@ class Group:
     title: str
     columns: list[list[Node]]
     bounds: tuple[int, int, int, int]
-    color: str
-
-    @property
-    def right(self) -> int:
-        """Where the next group to the right begins."""
-        return self.bounds[0] + self.bounds[2] + GAP_X
-
-    @property
-    def below(self) -> int:
-        """Where the next group below begins."""
-        return self.bounds[1] + self.bounds[3] + GAP_Y
+    color: str = "#3f789e"
 
 
 class Graph:
@@ -139,27 +134,18 @@ class Graph:
         """Add a note in Markdown."""
         return self.node(NOTE, size, title, text=text)
 
-    def group(
-        self,
-        title: str,
-        x: int,
-        y: int,
-        *columns: list[Node],
-        color: str = "#3f789e",
-        tight: bool = False,
-    ) -> Group:
+    def group(self, title: str, x: int, y: int, *columns: list[Node]) -> Group:
         """Place `columns` of nodes side by side in a frame whose top left corner is (x, y)."""
-        head, gap, pad = (TIGHT_HEAD, TIGHT_GAP, TIGHT_PAD) if tight else (HEAD, GAP_X, PAD)
-        left, lowest = x + pad, y
+        left, lowest = x + PAD, y
         for column in columns:
-            top = y + head
+            top = y + HEAD
             for node in column:
                 node.pos = (left, top)
-                top += node.size[1] + TITLE + pad
+                top += node.height + TITLE + PAD
             lowest = max(lowest, top - TITLE)
-            left += max(node.size[0] for node in column) + gap
-        bounds = (x, y, left - gap + pad - x, lowest - y)
-        self.groups.append(Group(title, list(columns), bounds, color))
+            left += max(node.size[0] for node in column) + GAP
+        bounds = (x, y, left - GAP + PAD - x, lowest - y)
+        self.groups.append(Group(title, list(columns), bounds))
         return self.groups[-1]
 
     def specs(self, node: Node) -> list[Input]:

@@ -36,13 +36,17 @@ while it paints. It was trained by this project on **rendered people only**, at 
 shows how FlashFace works and what each setting does. It is **not for photos of real people**; for \
 those see the other templates and the authors' model.
 
-1. **Models**: all of them at once.
-2. **Reference photos**: choose one of eight people, how many photos, and their age.
-3. **Prompt**: say what to paint: *photo of a*, an age (*child*, *young*, *middle-aged*, *old*), \
-*man*, *woman*, *boy* or *girl*, *with* hair, beard, *glasses*, *hat*; a place (*in a park*, *on a \
-beach*, *in a street*, *in a room*, *plain background*). Other words mean nothing to it.
-4. **Where the face goes**: drag the box.
-5. **Pictures**: press Run. Both have the same prompt and seed; only the right one sees the photos.
+## 1. Models: all of them at once.
+## 2. Reference photos: choose one of eight people.
+## 3. Prompt: what to paint, in its words (below).
+## 4. Where the face goes: drag the box.
+## 5. Pictures: press Run.
+
+Both pictures have the same prompt and seed; only the right one sees the photos.
+
+**Words that it knows**: *photo of a*, an age (*child*, *young*, *middle-aged*, *old*), *man*, \
+*woman*, *boy* or *girl*, *with* hair, beard, *glasses*, *hat*; a place (*in a park*, *on a \
+beach*, *in a street*, *in a room*, *plain background*). Others mean nothing to it.
 
 **Try**
 
@@ -57,11 +61,11 @@ BASIC = f"""\
 
 FlashFace looks at the face in a photo while it paints what the prompt says.
 
-1. **Models**: choose your three files.
-2. **Reference photos**: load a photo of the person. The preview shows the face that was found.
-3. **Prompt**: say what to paint. Always give the age, like *young woman* or *old man*.
-4. **Where the face goes**: drag the box, or set its numbers: shares of the picture, 0 to 1.
-5. **Picture**: press Run.
+## 1. Models: choose your three files.
+## 2. Reference photos: load a photo of the person.
+## 3. Prompt: what to paint, with an age: *young woman*.
+## 4. Where the face goes: drag the box.
+## 5. Picture: press Run.
 
 For more likeness and better prompt following use the template *flashface_guided*.
 
@@ -74,12 +78,14 @@ GUIDED = f"""\
 The same as *flashface_basic*, and **FlashFace Guidance**: the prompt is guided by *cfg* of \
 KSampler, the person by *reference_guidance*, each by its own scale.
 
-1. **Models**: choose your three files.
-2. **Reference photos**: load a photo of the person. The preview shows the face that was found.
-3. **Prompt**: say what to paint. Always give the age, like *young woman* or *old man*.
-4. **Where the face goes**: drag the box, or set its numbers: shares of the picture, 0 to 1.
-5. **Picture**: press Run. After a quarter of the steps (*launch_percent*) the reference \
-guidance starts, and each step takes half as long again.
+## 1. Models: choose your three files.
+## 2. Reference photos: load a photo of the person.
+## 3. Prompt: what to paint, with an age: *young woman*.
+## 4. Where the face goes: drag the box.
+## 5. Picture: press Run.
+
+After a quarter of the steps (*launch_percent*) the reference guidance starts, and each step takes \
+half as long again.
 
 {HELP}
 - still not similar: raise *reference_guidance* (up to 4), or lower *launch_percent*
@@ -88,49 +94,47 @@ guidance starts, and each step takes half as long again.
 {FILES}"""
 
 AGE = f"""\
-# One person as child, adult and elder
+# One person as a child and as an elder
 
 The prompt decides the age, the reference decides who it is. **FlashFace Schedule** has the \
 preset *change age*: lower strength and reference guidance, so that the prompt wins where it \
 contradicts the photo. KSampler's *cfg* is 8.5.
 
-1. **Models**: choose your three files.
-2. **Reference photos**: load a photo of the person. The preview shows the face that was found.
-3. **Prompt**: one for each age. Change *girl* and *woman* to fit the person, and say the age \
-in words that leave no doubt.
-4. **Where the face goes**: the same in all three.
-5. **Pictures**: press Run. The reference is computed once and used three times.
+## 1. Models: choose your three files.
+## 2. Reference photos: load a photo of the person.
+## 3. Prompt: one for each age; change *girl* and *woman* to fit.
+## 4. Where the face goes: the same in both.
+## 5. Pictures: press Run.
 
 **If the pictures are not right**
 
 - not similar enough: choose *custom* in FlashFace Schedule and raise *strength* and \
 *reference_guidance* there; Apply FlashFace's own strength is not used with a schedule
 - the age does not change: lower them
-- only one age wanted: right-click the other Save Image nodes and choose Bypass
+- only one age wanted: select the other Save Image and press Ctrl+B
 
 {FILES}"""
 
 DRAWN = f"""\
-# Draw where the face goes, and how strongly it counts when
+# Draw how strongly the person counts, and when
 
-The same as *flashface_guided*, with the mouse: a box for the face, and curves over the course of \
-the sampling, from the first step (left) to the last (right).
+The same as *flashface_guided*, with curves over the course of the sampling, from the first step \
+(left) to the last (right).
 
-1. **Models**: choose your three files.
-2. **Reference photos**: load a photo of the person. The preview shows the face that was found.
-3. **Prompt**: say what to paint. Always give the age, like *young woman* or *old man*.
-4. **Where the face goes**: drag the box in *Create Bounding Boxes*. *Face Region* shows it.
-5. **How strongly, and when**: drag the points of the curves; click for a new point, Ctrl+click \
-removes one. They are factors, 0 to 1, on the numbers of *FlashFace Schedule*, which draws the \
-result.
-6. **Picture**: press Run.
+## 1. Models: choose your three files.
+## 2. Reference photos: load a photo of the person.
+## 3. Prompt: what to paint, with an age: *young woman*.
+## 4. Where the face goes: drag the box.
+## 5. How strongly, and when: drag the points of the curves.
+## 6. Picture: press Run.
+
+A click adds a point, Ctrl+click removes one. The curves are factors, 0 to 1, on the numbers of \
+*FlashFace Schedule*, which draws the result.
 
 **If there is no editor**
 
 - *Node 2.0 only* stands in the place of an editor: turn on *Nodes 2.0* in the menu behind the \
-logo. The box can be drawn in *Face Region* as well.
-- *Create Bounding Boxes* is red: it came with ComfyUI 0.27. Delete it, and draw in *Face \
-Region*, or set its *x1* to *y2*.
+logo.
 - *Curve Editor* is red: it is newer than ComfyUI 0.18. Delete both: the numbers and presets of \
 *FlashFace Schedule* need no curves.
 

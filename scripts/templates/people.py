@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from .layout import collapse, part, place
 from .notes import FILES, HELP
-from .studio import FILE, NARROW, WIDE, WOMAN, Studio, in_rows
+from .studio import STRENGTH, WOMAN, Studio
 
 # Two people need width: 3:2 in as many pixels as FlashFace was made for.
 SIZE: dict[str, Any] = {"width": 960, "height": 640}
@@ -29,11 +30,11 @@ TWO_PEOPLE = f"""\
 Each person has photos, a reference and an *Apply FlashFace* of their own. *attention_mask* keeps \
 them apart: the first person may be seen in the left half only, the second in the right half.
 
-1. **Models**: choose your three files.
-2. **Reference photos**: one photo of each person.
-3. **Prompt**: name both people, with their ages, from left to right.
-4. **Where the faces go**: drag the box in each person's *Face Region*; beside it are the halves.
-5. **Picture**: press Run.
+## 1. Models: choose your three files.
+## 2. Reference photos: one photo of each person.
+## 3. Prompt: name both people, with their ages, from left to right.
+## 4. Where the faces go: drag the box of each person; below are the halves.
+## 5. Picture: press Run.
 
 **To change more**
 
@@ -49,21 +50,19 @@ them apart: the first person may be seen in the left half only, the second in th
 SEVERAL = f"""\
 # One person from several photos, by weight
 
-Several different photos of one person keep more likeness than one. Photos of one *Encode \
-Reference Faces* all count alike; *Combine References* says how much each reference counts.
+Several different photos of one person keep more likeness than one. *Combine References* says how \
+much each counts: *weight_1* and *weight_2* usually add up to 1.
 
-1. **Models**: choose your three files.
-2. **Reference photos**: two good photos, and a third one, such as another age, another \
-hairstyle or another person to mix in. *weight_1* and *weight_2* usually add up to 1.
-3. **Prompt**: say what to paint. Always give the age, like *young woman* or *old man*.
-4. **Where the face goes**: drag the box, or set its numbers: shares of the picture, 0 to 1.
-5. **Picture**: press Run.
+## 1. Models: choose your three files.
+## 2. Reference photos: a good photo, and another one.
+## 3. Prompt: what to paint, with an age: *young woman*.
+## 4. Where the face goes: drag the box.
+## 5. Picture: press Run.
 
 **To change more**
 
-- only good photos: connect the reference of the good photos to *Apply FlashFace* and delete \
-*Combine References*. Four photos are the usual number.
-- one more photo: a second *Batch Images*, with the first one's output and the new face
+- photos that all count alike, four as a rule: join their *faces* with *Batch Images*, and encode \
+them with one *Encode Reference Faces*; delete *Combine References*
 - one more weight: a second *Combine References* behind the first
 - a new person between two: photos of both, weights 0.5 and 0.5
 
@@ -76,18 +75,19 @@ SAVED = f"""\
 The first run paints a picture from photos and keeps the person as one small file in \
 *models/flashface_references*. Later pictures need that file alone.
 
-1. **Models**: choose your three files.
-2. **Reference photos**: load a photo. *Save Reference* gives the person a name.
-3. **Prompt**: say what to paint. Always give the age, like *young woman* or *old man*.
-4. **Where the face goes**: drag the box, or set its numbers: shares of the picture, 0 to 1.
-5. **The saved person**: muted and not connected yet.
-6. **Picture**: press Run.
+## 1. Models: choose your three files.
+## 2. Reference photos: load a photo of the person.
+## 3. Prompt: what to paint, with an age: *young woman*.
+## 4. Where the face goes: drag the box.
+## 5. The saved person: give a name. *Load Reference* is muted and not connected yet.
+## 6. Picture: press Run.
 
 **From then on**
 
 1. Press R: *Load Reference* now lists the new file. Choose it, and press Ctrl+M on the node.
 2. Draw a link from *reference* of *Load Reference* to *reference* of *Apply FlashFace*.
-3. Delete the group *2. Reference photos*, or select its nodes and press Ctrl+M to mute them.
+3. Delete the group *2. Reference photos* and *Save Reference*, or select these nodes and press \
+Ctrl+M to mute them.
 
 The same seed gives the same picture. The file holds small pictures of the faces, encoded faces \
 and the negative prompt of the day it was saved: treat it like a photo of the person.
@@ -98,84 +98,85 @@ and the negative prompt of the day it was saved: treat it like a photo of the pe
 
 def two_people(g: Studio) -> Studio:
     """Two people, a drawn Face Region for each, kept apart by halves of the picture."""
-    note = g.note("What to change", TWO_PEOPLE, (WIDE, 1010))
-    flashface, clip, vae = g.loaders()
-    prompts = g.prompts(clip, COUPLE)
-    faces = [g.region(420, title, **SIZE, **box) for title, box in FACES.items()]
-    halves = [g.region(420, title, **SIZE, **half) for title, half in HALVES.items()]
+    note = g.explain(TWO_PEOPLE)
+    flashface, clip, vae = loaders = g.loaders()
+    prompts = g.prompts(clip["CLIP"], COUPLE)
+    faces = [g.region(title, **SIZE, **box) for title, box in FACES.items()]
+    halves = [g.region(title, **SIZE, **half) for title, half in HALVES.items()]
     one = g.reference(vae, prompts[1], "person_1.png", "First person (left)")
     two = g.reference(vae, prompts[1], "person_2.png", "Second person (right)")
-    model = flashface
-    steering = []
+    collapse(*halves, one[1], two[1])
+    model, steering = flashface, []
     for person, face, half in zip((one, two), faces, halves, strict=True):
         others = {"model": model["model"], "attention_mask": half["region"]}
-        model = g.apply(flashface, person[-1], face, 1.2, **others)
+        model = g.apply(flashface, person[-1], face, STRENGTH, **others)
         steering.append(model)
     steering.append(model := g.guidance(model))
     latent = g.size(**SIZE)
-    sampled, decoded = g.picture(model, prompts, latent, vae, steps=35, cfg=7.5)
-    saved = g.save(decoded, "two_people", (WIDE + 100, 480))
-    right = g.left_side(note, [[flashface, clip, vae]], prompts, *in_rows(one, two))
-    four = g.group("4. Where the faces go", right, 0, faces, halves)
-    g.group("5. Picture", four.right, 0, steering, [latent, sampled, decoded, saved])
+    sampled, decoded = g.picture(model["model"], prompts, latent, vae["VAE"])
+    saved = g.save(decoded, "two_people")
+    place(
+        g,
+        [note],
+        [part("1. Models", list(loaders)), part("3. Prompt", list(prompts))],
+        [part("2. Reference photos", [*one, *two])],
+        [part("4. Where the faces go", [*faces, *halves])],
+        [part("5. Picture", [*steering, latent], [sampled, decoded, saved])],
+    )
     return g
 
 
 def several_references(g: Studio) -> Studio:
-    """Three photos: two make one reference, a third one counts less."""
-    note = g.note("What to change", SEVERAL, (WIDE, 960))
-    flashface, clip, vae = g.loaders()
-    prompts = g.prompts(clip, WOMAN)
-    files = {"": "First good photo", "_2": "Second good photo", "_3": "Other photo"}
-    photos = [g.photo(f"reference{end}.png", title, 580) for end, title in files.items()]
-    crops = [g.crop(photo) for photo in photos]
-    both = g.node(
-        *("ImageBatch", (NARROW, 70), "Both good photos"),
-        image1=crops[0]["faces"],
-        image2=crops[1]["faces"],
-    )
-    good = g.encode(vae, prompts[1], both["IMAGE"], "Encode the good photos")
-    other = g.encode(vae, prompts[1], crops[2]["faces"], "Encode the other photo")
-    mixed = g.node(
-        *("FlashFaceCombineReferences", (NARROW, 150), "How much of each"),
-        reference_1=good["reference"],
+    """Two photos of a person, each with a weight of its own."""
+    note = g.explain(SEVERAL)
+    flashface, clip, vae = loaders = g.loaders()
+    prompts = g.prompts(clip["CLIP"], WOMAN)
+    good = g.reference(vae, prompts[1], "reference.png", "Good photo")
+    other = g.reference(vae, prompts[1], "reference_2.png", "Other photo")
+    mixed = g.put(
+        *("FlashFaceCombineReferences", "How much of each"),
+        reference_1=good[-1]["reference"],
         weight_1=0.7,
-        reference_2=other["reference"],
+        reference_2=other[-1]["reference"],
         weight_2=0.3,
     )
-    region = g.region(500)
-    applied = g.apply(flashface, mixed, region, 1.2)
+    region = g.region()
+    applied = g.apply(flashface, mixed, region, STRENGTH)
     model = g.guidance(applied)
     latent = g.size()
-    sampled, decoded = g.picture(model, prompts, latent, vae, steps=35, cfg=7.5)
-    saved = g.save(decoded, "several_references", (WIDE, 480))
-    references = [both, good, other, mixed]
-    right = g.left_side(note, [[flashface, clip, vae]], prompts, photos, crops, references)
-    four = g.group("4. Where the face goes", right, 0, [region])
-    g.group("5. Picture", four.right, 0, [applied, model, latent], [sampled, decoded, saved])
+    sampled, decoded = g.picture(model["model"], prompts, latent, vae["VAE"])
+    saved = g.save(decoded, "several_references")
+    place(
+        g,
+        [part("1. Models", list(loaders)), note],
+        [part("3. Prompt", list(prompts)), part("4. Where the face goes", [region])],
+        [part("2. Reference photos", list(good), list(other))],
+        [part("5. Picture", [mixed, applied, model, latent], [sampled, decoded, saved])],
+    )
     return g
 
 
 def saved_person(g: Studio) -> Studio:
     """Save a person with the first picture, and need no photos for the next ones."""
-    note = g.note("What to change", SAVED, (WIDE, 1060))
-    flashface, clip, vae = g.loaders()
-    prompts = g.prompts(clip, WOMAN)
+    note = g.explain(SAVED)
+    flashface, clip, vae = loaders = g.loaders()
+    prompts = g.prompts(clip["CLIP"], WOMAN)
     photo, faces, encoded = g.reference(vae, prompts[1])
-    kept = g.node(
-        *("FlashFaceSaveReference", (NARROW, 376)), reference=encoded["reference"], name=PERSON
-    )
-    loaded = g.node("FlashFaceLoadReference", (FILE, 376), reference_name=f"{PERSON}.safetensors")
+    kept = g.put("FlashFaceSaveReference", reference=encoded["reference"], name=PERSON)
+    loaded = g.put("FlashFaceLoadReference", reference_name=f"{PERSON}.safetensors")
     loaded.muted = True  # its file is not there before the first run
-    region = g.region(500)
-    applied = g.apply(flashface, encoded, region, 1.2)
+    region = g.region()
+    applied = g.apply(flashface, encoded, region, STRENGTH)
     model = g.guidance(applied)
     latent = g.size()
-    sampled, decoded = g.picture(model, prompts, latent, vae, steps=35, cfg=7.5)
-    saved = g.save(decoded, "saved_person", (WIDE, 480))
-    photo.size = (photo.size[0], 580)
-    right = g.left_side(note, [[flashface, clip, vae]], prompts, [photo], [faces], [encoded, kept])
-    four = g.group("4. Where the face goes", right, 0, [region])
-    five = g.group("5. The saved person", right, four.below, [loaded])
-    g.group("6. Picture", five.right, 0, [applied, model, latent], [sampled, decoded, saved])
+    sampled, decoded = g.picture(model["model"], prompts, latent, vae["VAE"])
+    saved = g.save(decoded, "saved_person")
+    place(
+        g,
+        [part("1. Models", list(loaders)), note],
+        [part("3. Prompt", list(prompts)), part("4. Where the face goes", [region])],
+        [part("2. Reference photos", [photo, faces, encoded])],
+        [part("5. The saved person", [kept, loaded])],
+        [part("6. Picture", [applied, model, latent], [sampled, decoded, saved])],
+    )
     return g

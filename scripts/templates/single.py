@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .graph import PAD, TIGHT_GAP, TIGHT_PAD, TITLE, Json
+from .graph import Json
+from .layout import part, place
 from .notes import AGE, BASIC, DRAWN, GUIDED
-from .studio import NARROW, NEGATIVE, WIDE, WOMAN, Studio, face_box, in_rows
+from .studio import NEGATIVE, STRENGTH, WOMAN, Studio
 
-COLUMN, PICTURE = 270, 304  # widths in a graph that fits into 1600 x 1000
-LIVE_PREVIEW = 220  # what KSampler shows of its work, below its widgets
 # The numbers of the preset "change age": they are not read, but what a node shows should be true.
 AGE_SETTINGS: dict[str, Any] = {
     "strength": 0.9,
@@ -18,7 +17,6 @@ AGE_SETTINGS: dict[str, Any] = {
 }
 AGES = {
     "child": "photo of a little girl, 6 years old, on a swing in a park, smiling, upper body",
-    "adult": "photo of a young woman, 30 years old, in a cafe, smiling, upper body",
     "elder": "photo of a very old woman, 80 years old, grey hair, wrinkles, smiling, upper body",
 }
 
@@ -36,39 +34,23 @@ CURVES: dict[str, Json] = {
 
 def single(g: Studio, guided: bool) -> Studio:
     """One person, one picture, with or without FlashFace Guidance."""
-    note = g.note("What to change", GUIDED if guided else BASIC, (COLUMN + 2 * TIGHT_PAD, 446))
+    note = g.explain(GUIDED if guided else BASIC)
     flashface, clip, vae = loaders = g.loaders()
-    positive = g.words(clip, "Prompt (what to paint)", WOMAN, 160)
-    negative = g.words(clip, "Negative prompt (what to avoid)", NEGATIVE, 110, "red")
-    photo, faces, reference = g.reference(vae, negative)
-    region = g.region(500)
-    model = g.apply(flashface, reference, region, 1.2)
-    steering = [reference, model]
-    if guided:
-        model = g.node("FlashFaceGuidance", (COLUMN, 160), model=model["model"])
-        steering.append(model)
+    prompts = g.prompts(clip["CLIP"], WOMAN)
+    photo, faces, reference = g.reference(vae, prompts[1])
+    region = g.region()
+    applied = g.apply(flashface, reference, region, STRENGTH)
+    steering = [applied, g.guidance(applied)] if guided else [applied]
     latent = g.size()
-    prompts = positive, negative
-    sampled, decoded = g.picture(model, prompts, latent, vae, steps=35 if guided else 30, cfg=7.5)
-    saved = g.save(decoded, g.name.removeprefix("flashface_"), (PICTURE, 300))
-    for node, height in zip(loaders, (150, 120, 70), strict=True):
-        node.size = (COLUMN, height)
-    for node in (positive, negative, region, *steering, latent):
-        node.size = (COLUMN, node.size[1])
-    photo.size, faces.size = (PICTURE, 314), (PICTURE, 562)
-    sampled.size, decoded.size = (PICTURE, 262 + LIVE_PREVIEW), (PICTURE, 50)
-    one = g.group("1. Models", 0, 0, list(loaders), tight=True)
-    # Nodes 2.0 shows a note at its full height: nothing may lie below it
-    note.pos = (0, one.bounds[3] + TIGHT_GAP + TITLE)
-    x = one.bounds[2] + TIGHT_GAP
-    three = g.group("3. Prompt", x, 0, [positive, negative], tight=True)
-    below = three.bounds[3] + TIGHT_GAP
-    g.group("4. Where the face goes", x, below, [region], tight=True)
-    x += three.bounds[2] + TIGHT_GAP
-    two = g.group("2. Reference photos", x, 0, [photo, faces], tight=True)
-    x += two.bounds[2] + TIGHT_GAP
-    columns = [*steering, latent], [sampled, decoded, saved]
-    g.group("5. Picture", x, 0, *columns, tight=True)
+    sampled, decoded = g.picture(steering[-1]["model"], prompts, latent, vae["VAE"])
+    saved = g.save(decoded, g.name.removeprefix("flashface_"))
+    place(
+        g,
+        [part("1. Models", list(loaders)), note],
+        [part("3. Prompt", list(prompts)), part("4. Where the face goes", [region])],
+        [part("2. Reference photos", [photo, faces, reference])],
+        [part("5. Picture", [*steering, latent], [sampled, decoded, saved])],
+    )
     return g
 
 
@@ -83,64 +65,64 @@ def guided(g: Studio) -> Studio:
 
 
 def age(g: Studio) -> Studio:
-    """One person as child, adult and elder."""
-    note = g.note("What to change", AGE, (WIDE, 840))
-    flashface, clip, vae = g.loaders()
-    prompts = [g.words(clip, f"Prompt: {who}", text, 110) for who, text in AGES.items()]
-    negative = g.words(clip, "Negative prompt (for all)", NEGATIVE, 110, "red")
+    """One person as a child and as an elder."""
+    note = g.explain(AGE)
+    flashface, clip, vae = loaders = g.loaders()
+    prompts = [g.words(clip["CLIP"], f"Prompt: {who}", text) for who, text in AGES.items()]
+    negative = g.words(clip["CLIP"], "Negative prompt, for both", NEGATIVE, "red")
     photo, faces, reference = g.reference(vae, negative)
-    region = g.region(602)
+    region = g.region()
     applied = g.apply(flashface, reference, region, AGE_SETTINGS["strength"])
-    schedule = g.node("FlashFaceSchedule", (WIDE, 460), preset="change age", **AGE_SETTINGS)
-    model = g.node(
-        *("FlashFaceGuidance", (NARROW, 200)),
-        model=applied["model"],
+    schedule = g.put("FlashFaceSchedule", preset="change age", **AGE_SETTINGS)
+    model = g.guidance(
+        applied,
         schedule=schedule["schedule"],
         reference_guidance=AGE_SETTINGS["reference_guidance"],
     )
     latent = g.size()
-    samplers, saved = [], []
+    columns = [[applied, schedule, model, latent]]
     for who, prompt in zip(AGES, prompts, strict=True):
-        pair = g.picture(model, (prompt, negative), latent, vae, steps=25, cfg=8.5)
-        samplers += pair
-        saved.append(g.save(pair[1], f"age_{who}", (NARROW + PAD, 434)))
-    row = g.upper_row(note, [flashface, clip, vae], [*prompts, negative], [region])
-    below = max(group.below for group in row)
-    g.group("2. Reference photos", 0, below, [photo], [faces], [reference])
-    steering = [[applied, schedule], [model, latent]]
-    g.group("5. Pictures", row[-1].right, 0, *steering, samplers, saved)
+        painted = g.picture(
+            model["model"], (prompt, negative), latent, vae["VAE"], steps=25, cfg=8.5
+        )
+        columns.append([*painted, g.save(painted[1], f"age_{who}")])
+    place(
+        g,
+        [part("1. Models", list(loaders)), note],
+        [part("3. Prompt", [*prompts, negative]), part("4. Where the face goes", [region])],
+        [part("2. Reference photos", [photo, faces, reference])],
+        [part("5. Pictures", *columns)],
+    )
     return g
 
 
 def drawn(g: Studio) -> Studio:
-    """The region and the schedule drawn with the mouse."""
-    note = g.note("What to change", DRAWN, (WIDE, 1000))
-    flashface, clip, vae = g.loaders()
-    prompts = g.prompts(clip, WOMAN)
-    person = g.reference(vae, prompts[1])
-    boxes = g.node(
-        *("CreateBoundingBoxes", (WIDE + 2 * PAD, 780), "Draw the face's box"),
-        width=768,
-        height=768,
-        editor_state=[face_box(256, 128, 256)],
-    )
-    region = g.region(500, None, bboxes=boxes["bboxes"])
+    """The course of strength and guidance drawn with the mouse."""
+    note = g.explain(DRAWN)
+    flashface, clip, vae = loaders = g.loaders()
+    prompts = g.prompts(clip["CLIP"], WOMAN)
+    photo, faces, reference = g.reference(vae, prompts[1])
+    region = g.region()
     curves = [
-        g.node("CurveEditor", (NARROW, 380), f"{what} over the steps", curve=curve)
+        g.put("CurveEditor", f"{what} over the steps", curve=curve)
         for what, curve in CURVES.items()
     ]
-    schedule = g.node(
-        *("FlashFaceSchedule", (WIDE, 460)),
+    schedule = g.put(
+        *("FlashFaceSchedule",),
         strength_curve=curves[0]["curve"],
         guidance_curve=curves[1]["curve"],
     )
-    applied = g.apply(flashface, person[-1], region, 1.2)
+    applied = g.apply(flashface, reference, region, STRENGTH)
     model = g.guidance(applied, schedule=schedule["schedule"])
     latent = g.size()
-    sampled, decoded = g.picture(model, prompts, latent, vae, steps=35, cfg=7.5)
-    saved = g.save(decoded, "drawn", (WIDE, 480))
-    right = g.left_side(note, [[flashface, clip, vae]], prompts, *in_rows(person))
-    four = g.group("4. Where the face goes", right, 0, [boxes], [region])
-    five = g.group("5. How strongly, and when", four.right, 0, curves, [schedule, applied])
-    g.group("6. Picture", five.right, 0, [model, latent, sampled], [decoded, saved])
+    sampled, decoded = g.picture(model["model"], prompts, latent, vae["VAE"])
+    saved = g.save(decoded, "drawn")
+    place(
+        g,
+        [part("1. Models", list(loaders)), note],
+        [part("3. Prompt", list(prompts)), part("4. Where the face goes", [region])],
+        [part("2. Reference photos", [photo, faces, reference])],
+        [part("5. How strongly, and when", curves)],
+        [part("6. Picture", [schedule, applied, model, latent], [sampled, decoded, saved])],
+    )
     return g

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .graph import GAP_X, PAD, TITLE, Graph, Group, Node, Output
+from .graph import Graph, Node, Output
+from .layout import collapse
 from .notes import CLIP, FLASHFACE, VAE
 
 REGION: dict[str, Any] = {"x1": 0.3, "y1": 0.2, "x2": 0.6, "y2": 0.5}
@@ -14,89 +15,118 @@ WOMAN = (
     "smiling, looking at the camera, upper body, natural light, detailed skin"
 )
 REFERENCE = "reference.png"
+STRENGTH, STEPS, CFG = 1.2, 35, 7.5  # recommended for the authors' weights
 FLASHFACE_FILE = {"name": "flashface.safetensors", "url": FLASHFACE, "directory": "flashface"}
 CLIP_FILE = {"name": "clip_l.safetensors", "url": CLIP, "directory": "text_encoders"}
 VAE_FILE = {"name": "vae-ft-mse-840000-ema-pruned.safetensors", "url": VAE, "directory": "vae"}
-NARROW, FILE, WIDE = 290, 330, 380  # nodes with short values; with file names; with pictures
-
+LIVE_PREVIEW = 220  # what KSampler shows of its work, below its widgets (px)
+COLUMN, BROAD = 226, 240  # widths (px)
+WIDE = {"LoraLoader", "FlashFaceGuidance", "FlashFaceSchedule", "Face2DiffusionEncodeFace"}
+# What the front end needs for a node's inputs, widgets and previews in the canvas, in pixels.
+HEIGHTS = {
+    **{"CheckpointLoaderSimple": 98, "CLIPLoader": 106, "VAELoader": 58, "LoraLoader": 126},
+    **{"ControlNetLoader": 58, "ControlNetApplyAdvanced": 186, "CLIPTextEncode": 88},
+    **{"FlashFaceModelLoader": 102, "FlashFaceDemoLoader": 106, "FlashFaceDemoPerson": 106},
+    **{"FlashFaceDetectorLoader": 106, "FlashFaceCropFaces": 286 + 220, "LoadImage": 314},
+    **{"FlashFaceEncodeReference": 98, "FlashFaceCombineReferences": 102, "FlashFaceRegion": 400},
+    **{"FlashFaceSaveReference": 58 + 220, "FlashFaceLoadReference": 58 + 220},
+    **{"FlashFaceApply": 186, "FlashFaceGuidance": 150, "FlashFaceSchedule": 368},
+    **{"FlashFacePasteFaces": 122, "Face2DiffusionModelLoader": 106},
+    **{"Face2DiffusionEncodeFace": 242 + 220, "Face2DiffusionTextEncode": 244},
+    **{"CurveEditor": 278, "EmptyLatentImage": 106, "KSampler": 262 + LIVE_PREVIEW},
+    **{"GetImageSize": 66, "GrowMask": 82, "MaskToImage": 26, "ImageBlur": 82, "ImageToMask": 58},
+    **{"ImageScale": 130, "ImageScaleToTotalPixels": 106, "ImageCompositeMasked": 146},
+    **{"SetLatentNoiseMask": 46, "VAEDecode": 46, "VAEEncode": 46},
+    **{"PreviewImage": 26 + 220, "SaveImage": 58 + 220},
+}
 
 Prompts = tuple[Node, Node] | tuple[Output, Output]
 
 
 class Studio(Graph):
-    """The parts that all workflows share, with room for what the nodes show."""
+    """The parts that all workflows share."""
+
+    def put(
+        self, type_: str, title: str | None = None, color: str | None = None, /, **inputs: Any
+    ) -> Node:
+        """Add a node with the size that it needs."""
+        size = (BROAD if type_ in WIDE else COLUMN, HEIGHTS[type_])
+        return self.node(type_, size, title, color, **inputs)
+
+    def explain(self, text: str) -> Node:
+        """The workflow's note, in Markdown."""
+        return self.note("What to change", text, (COLUMN, 220))
 
     def loaders(self) -> tuple[Node, Node, Node]:
         """The three model files."""
         return (
-            self.node(
-                *("FlashFaceModelLoader", (FILE, 140)),
-                models=(FLASHFACE_FILE,),
-                model_name=FLASHFACE_FILE["name"],
+            self.put(
+                "FlashFaceModelLoader", models=(FLASHFACE_FILE,), model_name=FLASHFACE_FILE["name"]
             ),
-            self.node(
-                *("CLIPLoader", (FILE, 140)),
+            self.put(
+                *("CLIPLoader",),
                 models=(CLIP_FILE,),
                 clip_name=CLIP_FILE["name"],
                 type="stable_diffusion",
             ),
-            self.node("VAELoader", (FILE, 112), models=(VAE_FILE,), vae_name=VAE_FILE["name"]),
+            self.put("VAELoader", models=(VAE_FILE,), vae_name=VAE_FILE["name"]),
         )
 
-    def words(self, clip: Node, title: str, text: str, height: int, color: str = "green") -> Node:
+    def words(self, clip: Output, title: str, text: str, color: str = "green") -> Node:
         """A prompt."""
-        size = (WIDE, height)
-        return self.node("CLIPTextEncode", size, title, color, clip=clip["CLIP"], text=text)
+        return self.put("CLIPTextEncode", title, color, clip=clip, text=text)
 
-    def prompts(self, clip: Node, text: str) -> tuple[Node, Node]:
-        """What to paint and what to avoid, side by side."""
+    def prompts(self, clip: Output, text: str) -> tuple[Node, Node]:
+        """What to paint and what to avoid."""
         return (
-            self.words(clip, "Prompt (what to paint)", text, 450),
-            self.words(clip, "Negative prompt (what to avoid)", NEGATIVE, 450, "red"),
+            self.words(clip, "Prompt: what to paint", text),
+            self.words(clip, "Negative prompt", NEGATIVE, "red"),
         )
 
     def guidance(self, model: Node, **settings: Any) -> Node:
         """FlashFace Guidance."""
-        return self.node("FlashFaceGuidance", (NARROW, 200), model=model["model"], **settings)
+        return self.put("FlashFaceGuidance", model=model["model"], **settings)
 
-    def crop(self, photo: Node, title: str | None = None, **settings: Any) -> Node:
+    def crop(self, photo: Output, title: str | None = None, **settings: Any) -> Node:
         """Detect & Crop Faces."""
-        size = (WIDE + 2 * PAD, 580)
-        return self.node("FlashFaceCropFaces", size, title, image=photo["IMAGE"], **settings)
+        return self.put("FlashFaceCropFaces", title, image=photo, **settings)
 
-    def photo(self, file: str, title: str | None = None, height: int = 440) -> Node:
+    def photo(self, file: str, title: str | None = None) -> Node:
         """A picture of the input folder."""
-        return self.node("LoadImage", (FILE + 2 * PAD, height), title, image=file)
+        return self.put("LoadImage", title, image=file)
 
     def reference(
         self, vae: Node, negative: Node, file: str = REFERENCE, title: str | None = None
     ) -> tuple[Node, Node, Node]:
-        """A photo, its face, and the reference made of it."""
+        """A photo, its face, and the reference made of it (collapsed)."""
         photo = self.photo(file, title)
-        faces = self.crop(photo)
-        return photo, faces, self.encode(vae, negative, faces["faces"])
+        faces = self.crop(photo["IMAGE"])
+        return photo, faces, self.encode(vae["VAE"], negative, faces["faces"])
 
-    def encode(self, vae: Node, negative: Node, faces: Output, title: str | None = None) -> Node:
-        """Encode Reference Faces."""
-        return self.node(
-            *("FlashFaceEncodeReference", (NARROW, 150), title),
-            vae=vae["VAE"],
+    def encode(self, vae: Output, negative: Node, faces: Output, **settings: Any) -> Node:
+        """Encode Reference Faces (collapsed)."""
+        encoded = self.put(
+            *("FlashFaceEncodeReference",),
+            vae=vae,
             faces=faces,
             negative=negative["CONDITIONING"],
+            **settings,
         )
+        collapse(encoded)
+        return encoded
 
-    def region(self, height: int, title: str | None = None, /, **settings: Any) -> Node:
+    def region(self, title: str | None = None, /, **settings: Any) -> Node:
         """Where the face goes; in a picture of 768 x 768 unless the settings say otherwise."""
         given = {"width": 768, "height": 768, **REGION, **settings}
-        return self.node("FlashFaceRegion", (NARROW, height), title, **given)
+        return self.put("FlashFaceRegion", title, **given)
 
     def apply(
         self, loader: Node, reference: Node, region: Node, strength: float, **settings: Any
     ) -> Node:
         """Apply FlashFace, to the loader's model unless the settings have another."""
         given = {"model": loader["model"], "face_region": region["region"], **settings}
-        return self.node(
-            *("FlashFaceApply", (NARROW, 220)),
+        return self.put(
+            *("FlashFaceApply",),
             flashface=loader["flashface"],
             reference=reference["reference"],
             strength=strength,
@@ -105,73 +135,29 @@ class Studio(Graph):
 
     def size(self, width: int = 768, height: int = 768) -> Node:
         """An empty latent."""
-        return self.node("EmptyLatentImage", (NARROW, 130), width=width, height=height)
+        return self.put("EmptyLatentImage", width=width, height=height)
 
     def picture(
-        self, model: Node, prompts: Prompts, latent: Node, vae: Node, **settings: Any
+        self, model: Output, prompts: Prompts, latent: Node, vae: Output, **settings: Any
     ) -> tuple[Node, Node]:
-        """KSampler, with the sampler and scheduler that FlashFace was made with, and VAEDecode."""
+        """KSampler, as FlashFace is used best, and VAEDecode (collapsed)."""
         positive, negative = (
             prompt["CONDITIONING"] if isinstance(prompt, Node) else prompt for prompt in prompts
         )
-        sampled = self.node(
-            *("KSampler", (NARROW, 310)),
-            model=model["model"],
+        given = {"seed": 1, "sampler_name": "euler", "scheduler": "sgm_uniform"}
+        sampled = self.put(
+            *("KSampler",),
+            model=model,
             positive=positive,
             negative=negative,
             latent_image=latent["LATENT"],
-            seed=1,
-            sampler_name="euler",
-            scheduler="sgm_uniform",
-            **settings,
+            **{**given, "steps": STEPS, "cfg": CFG, **settings},
         )
-        size = (NARROW, 70)
-        return sampled, self.node("VAEDecode", size, samples=sampled["LATENT"], vae=vae["VAE"])
+        decoded = self.put("VAEDecode", samples=sampled["LATENT"], vae=vae)
+        collapse(decoded)
+        return sampled, decoded
 
-    def save(self, decoded: Node, name: str, size: tuple[int, int]) -> Node:
+    def save(self, decoded: Node, name: str, title: str | None = None) -> Node:
         """Save the picture in the folder FlashFace."""
         prefix = f"FlashFace/{name}"
-        return self.node("SaveImage", size, images=decoded["IMAGE"], filename_prefix=prefix)
-
-    def upper_row(
-        self, note: Node, models: list[Node], prompts: list[Node], *regions: list[Node]
-    ) -> list[Group]:
-        """The note, and the groups of models, prompts and regions."""
-        note.pos = (-note.size[0] - GAP_X, TITLE)
-        one = self.group("1. Models", 0, 0, models)
-        three = self.group("3. Prompt", one.right, 0, prompts)
-        return [one, three, self.group("4. Where the face goes", three.right, 0, *regions)]
-
-    def left_side(
-        self,
-        note: Node,
-        models: list[list[Node]],
-        prompts: tuple[Node, Node],
-        *photos: list[Node],
-    ) -> int:
-        """The note, and models and prompts over columns of photos; what lies right begins there."""
-        note.pos = (-note.size[0] - GAP_X, TITLE)
-        one = self.group("1. Models", 0, 0, *models)
-        beside = [[prompt] for prompt in prompts]
-        if len(models) > 1:  # then there is only room for one column
-            for prompt in prompts:
-                prompt.size = (prompt.size[0], 210)
-            beside = [list(prompts)]
-        three = self.group("3. Prompt", one.right, 0, *beside)
-        two = self.group("2. Reference photos", 0, max(one.below, three.below), *photos)
-        return max(two.right, three.right)
-
-
-def in_rows(*rows: tuple[Node, ...]) -> list[list[Node]]:
-    """Rows of nodes as columns, the nodes of a row as high as its highest."""
-    for row in rows:
-        height = max(node.size[1] for node in row)
-        for node in row:
-            node.size = (node.size[0], height)
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
-def face_box(x: int, y: int, side: int) -> dict[str, Any]:
-    """A box as Create Bounding Boxes keeps it, in pixels."""
-    metadata = {"type": "obj", "text": "", "desc": "", "palette": []}
-    return {"x": x, "y": y, "width": side, "height": side, "metadata": metadata}
+        return self.put("SaveImage", title, images=decoded["IMAGE"], filename_prefix=prefix)

@@ -10,7 +10,8 @@ from setup.browser import load_workflow, run_workflow
 from setup.comfy_server import ComfyServer
 from setup.host import PACK_NAME
 from templates.graph import NOTE
-from workflow_files import CROP, NAMES, SIDE, SIDES, STEPS, missing, read_workflow
+from templates.layout import zoom
+from workflow_files import CROP, NAMES, SIDE, SIDES, STEPS, frame, missing, read_workflow
 
 STATE = """() => app.graph.nodes.map(node => ({
   id: Number(node.id),
@@ -33,9 +34,7 @@ PREVIEWS = (
     *("FlashFaceCropFaces", "FlashFaceRegion", "FlashFaceSchedule"),
     *("FlashFaceSaveReference", "Face2DiffusionEncodeFace", "SaveImage"),
 )
-
-
-LEGIBLE = {"flashface_basic", "flashface_guided"}  # at 1280 x 800, as the dialog opens them
+SIZES = "() => Object.fromEntries(app.graph.nodes.map(node => [node.id, [...node.size]]))"
 
 
 def choose_template(page: Page, name: str) -> None:
@@ -46,6 +45,11 @@ def choose_template(page: Page, name: str) -> None:
     dialog.get_by_test_id(f"template-workflow-{name}").click()
     page.wait_for_function("id => app.graph.id === id", arg=read_workflow(name)["id"])
     page.wait_for_timeout(500)
+
+
+def sizes(name: str) -> dict[str, list[int]]:
+    """The size of every node of a template, by its id."""
+    return {str(node["id"]): node["size"] for node in read_workflow(name)["nodes"]}
 
 
 def check_as_saved(page: Page, name: str) -> None:
@@ -68,11 +72,13 @@ def test_a_template_opens_from_the_dialog_and_runs_to_a_picture(
     page = open_page()
     choose_template(page, name)
     check_as_saved(page, name)
-    assert name not in LEGIBLE or page.evaluate("app.canvas.ds.scale") >= 0.6
+    frames = [frame(node) for node in read_workflow(name)["nodes"]]
+    assert page.evaluate("app.canvas.ds.scale") == pytest.approx(zoom(frames), abs=1e-3)
     assert page.get_by_role("dialog").count() == 0, "a dialog says that something is missing"
     ready.free()  # nodes show previews of what they run, not of what the cache knows
     page.evaluate(HURRY, [SIDE, STEPS, CROP])
     run_workflow(page)
+    assert page.evaluate(SIZES) == sizes(name), "a node grew over what lies below it"
     for node in page.evaluate(STATE):
         assert not node["broken"], f"{node['type']} is red"
         if node["type"] in PREVIEWS:

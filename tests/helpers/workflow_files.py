@@ -142,4 +142,4 @@ def _link_problems(link: list[Any], nodes: dict[int, Json], info: Json) -> list[
 def frame(node: Json) -> tuple[float, float, float, float]:
     """Left, top, right and bottom of a node with its title bar."""
     (x, y), (width, height) = node["pos"], node["size"]
-    return x, y - TITLE, x + width, y + height
+    return x, y - TITLE, x + width, y if node["flags"].get("collapsed") else y + height

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from setup.comfy_server import ComfyServer
 from templates.graph import NOTE, Json
+from templates.layout import zoom
 from workflow_files import (
     NAMES,
     NEWER,
@@ -31,7 +32,7 @@ from workflow_files import (
     read_workflow,
 )
 
-PICTURES = {"flashface_age": 3, "1_start_here": 2}  # where it is not one
+PICTURES = {"flashface_age": 2, "1_start_here": 2}  # where it is not one
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +149,12 @@ def test_nodes_do_not_overlap_and_links_never_go_left(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_template_opens_large_enough_to_read(name: str) -> None:
+    # The browser test holds `zoom` to what the front end does.
+    assert zoom([frame(node) for node in read_workflow(name)["nodes"]]) >= 0.6
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_workflow_says_what_to_change(name: str) -> None:
     workflow = read_workflow(name)
     notes = [node for node in workflow["nodes"] if node["type"] == NOTE]
@@ -156,7 +163,7 @@ def test_a_workflow_says_what_to_change(name: str) -> None:
     assert [title.split(". ")[0] for title in titles] == [str(n + 1) for n in range(len(titles))]
     assert titles[0] == "1. Models" and titles[-1].split()[1] in ("Picture", "Pictures")
     for title in titles:  # the note explains every group under its number
-        assert f"\n{title.split('. ')[0]}. **" in notes[0]["widgets_values"][0], title
+        assert f"\n## {title}: " in notes[0]["widgets_values"][0], title
 
 
 @pytest.mark.parametrize("name", NAMES)
