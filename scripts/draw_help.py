@@ -30,9 +30,9 @@ WIDEST, QUALITY, MARGIN = 720, 82, 14
 PHOTO = PICTURES[0]
 # What to draw of which template: a picture's name, the template, the types of the nodes on it.
 PIECES = [
-    ("apply", "flashface_guided", ("FlashFaceApply", "FlashFaceGuidance")),
-    ("two_people", "flashface_two_people", ("FlashFaceApply",)),
-    ("combine", "flashface_several_references", ("FlashFaceCombineReferences",)),
+    ("apply", "2_new_picture_of_a_person", ("FlashFaceApply", "FlashFaceGuidance")),
+    ("two_people", "4_two_people", ("FlashFaceApply",)),
+    ("combine", "3_several_photos_of_a_person", ("FlashFaceCombineReferences",)),
 ]
 # Where nodes of these types lie on the drawn graph, as left, top, right, bottom.
 PLACES = """kinds => app.graph.nodes.filter(node => kinds.includes(node.type)).map(node => {

@@ -26,21 +26,22 @@ from templates.file import workflow
 from templates.graph import Json
 from templates.studio import Studio
 
+# Their names are all that the Templates dialog shows and searches.
 WORKFLOWS: dict[str, Callable[[Studio], Studio]] = {
     "1_start_here": workflow_start.start_here,
-    "flashface_basic": workflow_single.basic,
-    "flashface_guided": workflow_single.guided,
-    "flashface_age": workflow_single.age,
-    "flashface_drawn_nodes_2": workflow_single.drawn,
-    "flashface_several_references": workflow_people.several_references,
-    "flashface_saved_person": workflow_people.saved_person,
-    "flashface_two_people": workflow_people.two_people,
-    "flashface_face_swap": workflow_edits.face_swap,
-    "flashface_face_detail": workflow_edits.face_detail,
-    "flashface_avatar_to_person": workflow_edits.avatar_to_person,
-    "flashface_controlnet_lora": workflow_control.controlnet_lora,
-    "face2diffusion_basic": workflow_face2diffusion.basic,
-    "flashface_plus_face2diffusion": workflow_face2diffusion.plus,
+    "2_new_picture_of_a_person": workflow_single.guided,
+    "2_new_picture_simplest": workflow_single.basic,
+    "3_save_a_person_and_reuse": workflow_people.saved_person,
+    "3_several_photos_of_a_person": workflow_people.several_references,
+    "4_as_a_child_and_in_old_age": workflow_single.age,
+    "4_two_people": workflow_people.two_people,
+    "5_avatar_or_drawing_to_photo": workflow_edits.avatar_to_person,
+    "5_face_swap": workflow_edits.face_swap,
+    "5_small_face_detail": workflow_edits.face_detail,
+    "6_pose_and_lora_controlnet": workflow_control.controlnet_lora,
+    "6_strength_curves_nodes_2": workflow_single.drawn,
+    "7_face2diffusion": workflow_face2diffusion.basic,
+    "7_face2diffusion_and_flashface": workflow_face2diffusion.plus,
 }
 
 

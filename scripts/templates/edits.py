@@ -46,7 +46,7 @@ All other pixels stay as they are.
 - hair has to change as well: raise *expand* of Grow Mask
 - an edge shows: raise *blur_radius* and *sigma* of the soft edge
 - not similar enough: raise *strength* of Apply FlashFace (up to 1.4), or add photos
-- a small face, narrower than 1/7 of the photo: use the template *flashface_face_detail*
+- a small face, narrower than 1/7 of the photo: use the template *5_small_face_detail*
 - the wrong region: draw it in *Create Bounding Boxes* (ComfyUI 0.27) with the photo as its \
 background, and connect its *bboxes* to *Face Region*
 

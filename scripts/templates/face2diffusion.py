@@ -38,7 +38,7 @@ this person. The model itself is not changed, so any SD1.x checkpoint works, at 
 **If the picture is not right**
 
 - not similar enough: give the person weight, *(f l:1.2)*, use a sharper frontal photo, or \
-several; or put FlashFace beside it (template *flashface_plus_face2diffusion*)
+several; or put FlashFace beside it (template *7_face2diffusion_and_flashface*)
 - the prompt is ignored: take weight away, *(f l:0.8)*
 - two people: connect *identity_2* and write *m n* for the second
 
@@ -71,7 +71,7 @@ scars, details. Here one photo feeds both.
 
 | folder | file |
 |---|---|
-| flashface, text_encoders, vae | the three files of the template *flashface_basic* |
+| flashface, text_encoders, vae | the three files of the template *2_new_picture_simplest* |
 {_FILES}"""
 
 
@@ -120,7 +120,7 @@ def plus(g: Studio) -> Studio:
     latent = g.size()
     prompts = positive["conditioning"], negative["CONDITIONING"]
     sampled, decoded = g.picture(model["model"], prompts, latent, vae["VAE"])
-    saved = g.save(decoded, "flashface_plus_face2diffusion")
+    saved = g.save(decoded, "face2diffusion_and_flashface")
     place(
         g,
         [part("1. Models", [f2d, detector, *loaders]), note],

@@ -67,7 +67,7 @@ FlashFace looks at the face in a photo while it paints what the prompt says.
 ## 4. Where the face goes: drag the box.
 ## 5. Picture: press Run.
 
-For more likeness and better prompt following use the template *flashface_guided*.
+For more likeness and better prompt following use the template *2_new_picture_of_a_person*.
 
 {HELP}
 {FILES}"""
@@ -75,7 +75,7 @@ For more likeness and better prompt following use the template *flashface_guided
 GUIDED = f"""\
 # Recommended settings: stable identity
 
-The same as *flashface_basic*, and **FlashFace Guidance**: the prompt is guided by *cfg* of \
+The same as *2_new_picture_simplest*, and **FlashFace Guidance**: the prompt is guided by *cfg* of \
 KSampler, the person by *reference_guidance*, each by its own scale.
 
 ## 1. Models: choose your three files.
@@ -118,8 +118,8 @@ contradicts the photo. KSampler's *cfg* is 8.5.
 DRAWN = f"""\
 # Draw how strongly the person counts, and when
 
-The same as *flashface_guided*, with curves over the course of the sampling, from the first step \
-(left) to the last (right).
+The same as *2_new_picture_of_a_person*, with curves over the course of the sampling, from the \
+first step (left) to the last (right).
 
 ## 1. Models: choose your three files.
 ## 2. Reference photos: load a photo of the person.

@@ -120,7 +120,7 @@ def draw(server: ComfyServer, base: Path, names: list[str]) -> None:
 
 def draw_run(page: Any) -> None:
     """Draw the basic workflow with the previews of a run."""
-    workflow = json.loads((PACK / "workflows/flashface_basic.json").read_text("utf-8"))
+    workflow = json.loads((PACK / "workflows/2_new_picture_simplest.json").read_text("utf-8"))
     load_workflow(page, workflow)
     page.evaluate(HURRY)
     run_workflow(page)

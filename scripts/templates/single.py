@@ -43,7 +43,7 @@ def single(g: Studio, guided: bool) -> Studio:
     steering = [applied, g.guidance(applied)] if guided else [applied]
     latent = g.size()
     sampled, decoded = g.picture(steering[-1]["model"], prompts, latent, vae["VAE"])
-    saved = g.save(decoded, g.name.removeprefix("flashface_"))
+    saved = g.save(decoded, "new_picture")
     place(
         g,
         [part("1. Models", list(loaders)), note],

@@ -11,7 +11,7 @@ STANDIN_STEPS, STANDIN_SIZE = 4, 512
 
 def guided(found: Weights, image: str, text: str | None, steps: int | None) -> Prompt:
     """The workflow with models, photo, prompt text and step count in it."""
-    prompt = read("flashface_guided")
+    prompt = read("2_new_picture_of_a_person")
     set_inputs(prompt, "FlashFaceModelLoader", model_name=found.flashface)
     set_inputs(prompt, "CLIPLoader", clip_name=found.clip, type="stable_diffusion")
     set_inputs(prompt, "VAELoader", vae_name=found.vae)

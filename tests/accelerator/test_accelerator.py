@@ -39,11 +39,11 @@ SUITES = {
 """Files of tests that run there, and which of their tests."""
 
 TEMPLATES = (
-    "flashface_guided",
-    "flashface_two_people",
-    "flashface_face_swap",
-    "flashface_controlnet_lora",
-    "flashface_plus_face2diffusion",
+    "2_new_picture_of_a_person",
+    "4_two_people",
+    "5_face_swap",
+    "6_pose_and_lora_controlnet",
+    "7_face2diffusion_and_flashface",
 )
 
 

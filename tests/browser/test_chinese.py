@@ -34,7 +34,7 @@ def translations() -> dict[str, Any]:
 
 def test_nodes_show_chinese(open_page: Callable[..., Page]) -> None:
     page = open_page(language="zh-CN", modern=True)
-    load_workflow(page, read_workflow("flashface_guided"))
+    load_workflow(page, read_workflow("2_new_picture_of_a_person"))
     shown = page.evaluate(SHOWN)
     ours = {name: texts for name, texts in translations().items() if name in shown}
     assert len(ours) >= 6

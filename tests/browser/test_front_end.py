@@ -40,7 +40,7 @@ def test_runs_that_wait_and_run_can_be_cancelled(
     open_page: Callable[..., Page], ready: ComfyServer
 ) -> None:
     page = open_page()
-    load_workflow(page, read_workflow("flashface_basic"))
+    load_workflow(page, read_workflow("2_new_picture_simplest"))
     page.evaluate(LONG)
     page.evaluate("app.queuePrompt(0)")
     page.evaluate("app.graph.nodes.find(node => node.type === 'KSampler').widgets[0].value = 2")

@@ -136,7 +136,7 @@ def test_reading_the_face_is_said_and_previews_outlive_the_cache(
 ) -> None:
     page = open_page()
     ready.free()
-    workflow = read_workflow("flashface_basic")
+    workflow = read_workflow("2_new_picture_simplest")
     load_workflow(page, workflow)
     page.evaluate("""() => {
       window.said = [];

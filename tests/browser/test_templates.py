@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 from setup.browser import load_workflow, run_workflow
 from setup.comfy_server import ComfyServer
 from setup.host import PACK_NAME
@@ -18,6 +18,7 @@ STATE = """() => app.graph.nodes.map(node => ({
   type: node.type,
   known: node.type in LiteGraph.registered_node_types,
   broken: Boolean(node.has_errors),
+  open: !node.flags?.collapsed,
   values: node.serialize().widgets_values ?? [],
   pictures: (node.imgs ?? []).map(picture => [picture.naturalWidth, picture.naturalHeight]),
 }))"""
@@ -81,17 +82,32 @@ def test_a_template_opens_from_the_dialog_and_runs_to_a_picture(
     assert page.evaluate(SIZES) == sizes(name), "a node grew over what lies below it"
     for node in page.evaluate(STATE):
         assert not node["broken"], f"{node['type']} is red"
-        if node["type"] in PREVIEWS:
+        if node["type"] in PREVIEWS and node["open"]:
             assert node["pictures"], f"{node['type']} shows no picture"
         if node["type"] == "SaveImage":
             assert node["pictures"] == [[SIDES.get(name, SIDE)] * 2]
 
 
+FOUND = {"child": "4_as_a_child", "swap": "5_face_swap", "two people": "4_two_people"}
+
+
+def test_the_search_of_templates_finds_ours(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    page.evaluate("app.extensionManager.command.execute('Comfy.BrowseTemplates')")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text(PACK_NAME, exact=True).first.click()
+    box = dialog.locator("input").first
+    for words, name in FOUND.items():
+        box.fill(words)
+        expect(dialog.locator("[data-testid^=template-workflow-]")).to_have_count(1)
+        assert dialog.locator(f"[data-testid^=template-workflow-{name}]").count() == 1
+
+
 @pytest.mark.parametrize("modern", [False, True], ids=["canvas nodes", "Nodes 2.0"])
 def test_a_workflow_opens_from_its_file(modern: bool, open_page: Callable[..., Page]) -> None:
     page = open_page(modern=modern)
-    load_workflow(page, read_workflow("flashface_guided"))
-    check_as_saved(page, "flashface_guided")
+    load_workflow(page, read_workflow("2_new_picture_of_a_person"))
+    check_as_saved(page, "2_new_picture_of_a_person")
     if modern:
         drawn = page.locator("[data-node-id]")
         titles = " ".join(drawn.all_inner_texts())
@@ -100,7 +116,7 @@ def test_a_workflow_opens_from_its_file(modern: bool, open_page: Callable[..., P
 
 
 def test_saving_a_workflow_keeps_it(open_page: Callable[..., Page]) -> None:
-    name = "flashface_basic"
+    name = "2_new_picture_simplest"
     page = open_page()
     load_workflow(page, read_workflow(name))
     again, saved = page.evaluate("app.graph.serialize()"), read_workflow(name)

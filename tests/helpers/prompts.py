@@ -24,7 +24,7 @@ MODELS: dict[str, dict[str, Any]] = {
 def basic_prompt(photo: str, width: int, height: int, steps: int = 2) -> Prompt:
     """The basic prompt with stand-in models and a photo of the server's input folder."""
     size = {"width": width, "height": height}
-    file = ROOT / "tests" / "workflows" / "flashface_basic_api.json"
+    file = ROOT / "tests" / "workflows" / "2_new_picture_simplest_api.json"
     return changed(
         json.loads(file.read_text()),
         LoadImage={"image": photo},

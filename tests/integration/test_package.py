@@ -92,7 +92,7 @@ def test_the_front_end_loads_every_script(clean_server: ComfyServer) -> None:
 
 
 def test_a_prompt_runs(clean_server: ComfyServer) -> None:
-    entry = clean_server.queue(hurry(read_prompt("flashface_basic")))
+    entry = clean_server.queue(hurry(read_prompt("2_new_picture_simplest")))
     assert len(clean_server.images(entry)) >= 1
     errors = [line for line in clean_server.log.splitlines() if "IMPORT FAILED" in line]
     assert errors == []
@@ -107,7 +107,7 @@ def test_the_main_job_is_in_the_archive(installed: Path) -> None:
     script = installed / "custom_nodes" / FOLDER / "scripts" / "try.py"
     done = subprocess.run([sys.executable, "-I", script, "--help"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for name in ("flashface_guided", "1_start_here"):
+    for name in ("2_new_picture_of_a_person", "1_start_here"):
         assert (script.parent.parent / f"tests/workflows/{name}_api.json").is_file()
 
 

@@ -32,7 +32,7 @@ from workflow_files import (
     read_workflow,
 )
 
-PICTURES = {"flashface_age": 2, "1_start_here": 2}  # where it is not one
+PICTURES = {"4_as_a_child_and_in_old_age": 2, "1_start_here": 2}  # where it is not one
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def spoil(info: Json, change: str) -> Json:
     ],
 )
 def test_a_changed_node_is_noticed(change: str, expected: str, info: Json) -> None:
-    found = problems(read_workflow("flashface_basic"), spoil(info, change))
+    found = problems(read_workflow("2_new_picture_simplest"), spoil(info, change))
     assert any(text.endswith(expected) for text in found), found
 
 
@@ -198,7 +198,7 @@ def test_a_workflow_runs_to_a_picture(present: str, ready: ComfyServer) -> None:
 
 
 def test_a_saved_person_gives_the_same_picture_without_photos(ready: ComfyServer) -> None:
-    prompt = hurry(read_prompt("flashface_saved_person"))
+    prompt = hurry(read_prompt("3_save_a_person_and_reuse"))
     node_of = {entry["class_type"]: node for node, entry in prompt.items()}
     prompt[node_of["FlashFaceSaveReference"]]["inputs"]["name"] = "kept"
     before = ready.images(ready.queue(prompt), node_of["SaveImage"])
@@ -218,7 +218,7 @@ def _pixels(data: bytes) -> bytes:
 
 
 def test_a_swapped_face_leaves_the_rest_of_the_photo_alone(ready: ComfyServer) -> None:
-    prompt = hurry(read_prompt("flashface_face_swap"))
+    prompt = hurry(read_prompt("5_face_swap"))
     node_of = {entry["class_type"]: node for node, entry in prompt.items()}
     for entry in prompt.values():
         if entry["class_type"] == "GrowMask":
