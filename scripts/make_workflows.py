@@ -1,8 +1,9 @@
 """Write the example workflows: `python3 scripts/make_workflows.py`.
 
 Each is described once, below, and written in two formats: workflows/NAME.json for people (ComfyUI
-lists it under Templates) and tests/workflows/NAME_api.json for the HTTP API. Node definitions come
-from the real server, which is started for it. Pictures of them: scripts/draw_templates.py.
+lists it under Templates) and tests/workflows/NAME_api.json for the HTTP API. Blueprints, which the
+node search offers, are written as subgraphs/NAME.json. Node definitions come from the real server,
+which is started for it. Pictures of them: scripts/draw_templates.py.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from templates import face2diffusion as workflow_face2diffusion
 from templates import people as workflow_people
 from templates import single as workflow_single
 from templates import start as workflow_start
+from templates.blueprints import BLUEPRINTS
 from templates.file import workflow
 from templates.graph import Json
 from templates.studio import Studio
+from templates.subgraph import blueprint
 
 # Their names are all that the Templates dialog shows and searches.
 WORKFLOWS: dict[str, Callable[[Studio], Studio]] = {
@@ -54,8 +57,21 @@ def files(info: Json, names: Iterable[str] = WORKFLOWS) -> dict[Path, str]:
             (Path("workflows", f"{name}.json"), workflow(graph)),
             (Path("tests", "workflows", f"{name}_api.json"), graph.prompt()),
         ):
-            found[path] = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+            found[path] = _text(data)
     return found
+
+
+def blueprints(info: Json) -> dict[Path, str]:
+    """The files of the blueprints, by their path relative to the pack, with their text."""
+    found = {}
+    for name, draw in BLUEPRINTS.items():
+        graph = Studio(name, info)
+        found[Path("subgraphs", f"{name}.json")] = _text(blueprint(graph, name, draw(graph)))
+    return found
+
+
+def _text(data: Json) -> str:
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
 
 def main() -> int:
@@ -69,7 +85,7 @@ def main() -> int:
     except (SetupError, ServerError) as error:
         say(f"error: {error}")
         return 1
-    for path, text in files(info).items():
+    for path, text in {**files(info), **blueprints(info)}.items():
         (PACK / path).parent.mkdir(parents=True, exist_ok=True)
         (PACK / path).write_text(text, encoding="utf-8", newline="\n")
         say(str(path))

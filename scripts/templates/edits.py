@@ -6,7 +6,7 @@ from typing import Any
 
 from .graph import Node
 from .layout import collapse, part, place
-from .notes import FILES
+from .notes import DEMO, FILES
 from .studio import STRENGTH, Studio
 
 # The numbers of the preset: they are not read, but what a node shows should be true.
@@ -50,7 +50,8 @@ All other pixels stay as they are.
 - the wrong region: draw it in *Create Bounding Boxes* (ComfyUI 0.27) with the photo as its \
 background, and connect its *bboxes* to *Face Region*
 
-{FILES}"""
+{FILES}
+{DEMO}"""
 
 AVATAR_NOTE = f"""\
 # From an avatar or a drawing to a real person
@@ -106,11 +107,11 @@ As a second pass of another template: connect its *VAE Decode* in the place of t
 {FILES}"""
 
 
-def scaled(g: Studio, photo: Node) -> tuple[Node, Node]:
+def scaled(g: Studio, photo: Any) -> tuple[Node, Node]:
     """A photo with as many pixels as FlashFace was made for, and its size; both collapsed."""
     picture = g.put(
         *("ImageScaleToTotalPixels",),
-        image=photo["IMAGE"],
+        image=photo,
         upscale_method="lanczos",
         megapixels=MEGAPIXELS,
         resolution_steps=8,
@@ -120,14 +121,14 @@ def scaled(g: Studio, photo: Node) -> tuple[Node, Node]:
     return picture, size
 
 
-def over(g: Studio, title: str, photo: Node, size: Node, found: Node) -> Node:
+def over(g: Studio, title: str, photo: Any, size: Node, found: Node) -> Node:
     """The region of a photo's face."""
     return g.region(
         title,
         width=size["width"],
         height=size["height"],
         bboxes=found["bboxes"],
-        image=photo["IMAGE"],
+        image=photo,
     )
 
 
@@ -138,9 +139,9 @@ def face_swap(g: Studio) -> Studio:
     prompts = g.prompts(clip["CLIP"], SWAP)
     person, faces, reference = g.reference(vae, prompts[1])
     photo = g.photo("photo.png", "Photo to change")
-    picture, size = scaled(g, photo)
+    picture, size = scaled(g, photo["IMAGE"])
     found = g.crop(photo["IMAGE"], "Find the face")
-    region = over(g, "Where the face is", photo, size, found)
+    region = over(g, "Where the face is", photo["IMAGE"], size, found)
     mask = g.put("GrowMask", "What is painted", mask=region["region"], expand=24)
     applied = g.apply(flashface, reference, region, STRENGTH)
     model = g.guidance(applied)
@@ -185,8 +186,8 @@ def avatar_to_person(g: Studio) -> Studio:
     photo = g.photo("avatar.png", "Avatar")
     found = g.crop(photo["IMAGE"], if_no_face="use whole image")
     reference = g.encode(vae["VAE"], prompts[1], found["faces"])
-    picture, size = scaled(g, photo)
-    region = over(g, "Where the face goes", photo, size, found)
+    picture, size = scaled(g, photo["IMAGE"])
+    region = over(g, "Where the face goes", photo["IMAGE"], size, found)
     applied = g.apply(flashface, reference, region, AVATAR["strength"])
     schedule = g.put("FlashFaceSchedule", preset="one reference, avatar", **AVATAR)
     model = g.guidance(

@@ -7,7 +7,7 @@ from typing import Any
 from release_notes import project_version
 from setup.host import PACK
 
-from .graph import NOTE, Graph, Json, Node, Output
+from .graph import NOTE, Graph, Input, Json, Node, Output
 
 CORE = {"cnr_id": "comfy-core", "ver": "0.18.0"}  # the oldest release that has these nodes
 NEWER = {"CreateBoundingBoxes": "0.27.0", "CurveEditor": "0.27.0"}  # and of those that it lacks
@@ -26,14 +26,14 @@ COLORS = {
 
 def workflow(graph: Graph) -> Json:
     """The graph as the front end's Save would write it."""
-    links = _links(graph)
-    order = _order(graph)
+    links = links_of(graph)
+    order = order_of(graph)
     return {
         "id": graph.uuid(),
         "revision": 0,
         "last_node_id": len(graph.nodes),
         "last_link_id": len(links),
-        "nodes": [_node(graph, node, links, order[node.id]) for node in graph.nodes],
+        "nodes": [node_entry(graph, node, links, order[node.id]) for node in graph.nodes],
         "links": links,
         "groups": [
             {
@@ -46,22 +46,31 @@ def workflow(graph: Graph) -> Json:
             for number, group in enumerate(graph.groups, 1)
         ],
         "config": {},
-        "extra": {"ds": graph.view()},
+        "extra": {"ds": graph.view(), **_app(graph)},
         "version": 0.4,
     }
 
 
-def _sockets(graph: Graph, node: Node) -> list[Any]:
+def _app(graph: Graph) -> Json:
+    """What app mode needs, as the front end saves it."""
+    if not graph.app_outputs:
+        return {}
+    inputs = [[node.id, name] for node, name in graph.app_inputs]
+    return {"linearData": {"inputs": inputs, "outputs": [node.id for node in graph.app_outputs]}}
+
+
+def sockets(graph: Graph, node: Node) -> list[Input]:
     """A node's inputs as the front end orders them: sockets first, then widgets."""
     if node.type == NOTE:
         return []
     return sorted(graph.specs(node), key=lambda spec: spec.widget)
 
 
-def _links(graph: Graph) -> list[list[Any]]:
+def links_of(graph: Graph) -> list[list[Any]]:
+    """Links as the front end lists them: number, source and its slot, target and its slot, type."""
     found: list[list[Any]] = []
     for node in graph.nodes:
-        for slot, spec in enumerate(_sockets(graph, node)):
+        for slot, spec in enumerate(sockets(graph, node)):
             source = node.inputs.get(spec.name)
             if isinstance(source, Output):
                 index, kind = graph.slot(source)
@@ -69,7 +78,7 @@ def _links(graph: Graph) -> list[list[Any]]:
     return found
 
 
-def _order(graph: Graph) -> dict[int, int]:
+def order_of(graph: Graph) -> dict[int, int]:
     """Each node's place in the order of execution: sources before what uses them."""
     placed: dict[int, int] = {}
 
@@ -86,7 +95,8 @@ def _order(graph: Graph) -> dict[int, int]:
     return placed
 
 
-def _node(graph: Graph, node: Node, links: list[list[Any]], order: int) -> Json:
+def node_entry(graph: Graph, node: Node, links: list[list[Any]], order: int) -> Json:
+    """A node as the front end saves it."""
     entry: Json = {
         "id": node.id,
         "type": node.type,
@@ -108,7 +118,7 @@ def _node(graph: Graph, node: Node, links: list[list[Any]], order: int) -> Json:
 def _inputs(graph: Graph, node: Node, links: list[list[Any]]) -> list[Json]:
     to = {link[4]: link[0] for link in links if link[3] == node.id}
     entries = []
-    for slot, spec in enumerate(_sockets(graph, node)):
+    for slot, spec in enumerate(sockets(graph, node)):
         entry: Json = {"name": spec.name, "type": spec.type}
         if spec.name in graph.info[node.type]["input"].get("optional", ()):
             entry["shape"] = 7  # the front end's round socket with a hole: optional

@@ -16,6 +16,7 @@ WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "CURVE", "BOUNDING_BOXE
 # What the front end adds behind a widget of its own accord, by the option that asks for it.
 EXTRA_VALUES = {"control_after_generate": "fixed", "image_upload": "image"}
 NOTE = "MarkdownNote"
+OUTSIDE = object()  # the value of an input that comes from outside of a subgraph
 
 TITLE = 30
 # Between groups, around and between the nodes of one, and above its first node's body.
@@ -107,6 +108,9 @@ class Graph:
         self.info = object_info
         self.nodes: list[Node] = []
         self.groups: list[Group] = []
+        # What the front end's app mode shows: widgets as node and name, and what saves pictures.
+        self.app_inputs: list[tuple[Node, str]] = []
+        self.app_outputs: list[Node] = []
 
     def node(
         self,
@@ -177,7 +181,7 @@ class Graph:
     def value(self, node: Node, spec: Input) -> Any:
         """The value of a widget: the one described, else (with a link, too) the default."""
         given = node.inputs.get(spec.name, spec.default)
-        return spec.default if isinstance(given, Output) else given
+        return spec.default if isinstance(given, Output) or given is OUTSIDE else given
 
     def prompt(self) -> Json:
         """The graph in API format, as the front end would queue it."""

@@ -20,6 +20,13 @@ FILES = f"""\
 | vae | [vae-ft-mse-840000-ema-pruned.safetensors]({VAE}) |
 """
 
+DEMO = """\
+**Without these files** it runs with the small model that comes with the pack: *Load FlashFace \
+Demo* in the place of the three loaders, *Demo Person* in that of *Load Image*; size 112 in \
+*Detect & Crop Faces*, pictures of 128 x 128, cfg 4, *strength* 1, *reference_guidance* 2. Its \
+pictures are small and rough.
+
+"""
 HELP = """\
 **If the picture is not right**
 
@@ -70,7 +77,8 @@ FlashFace looks at the face in a photo while it paints what the prompt says.
 For more likeness and better prompt following use the template *2_new_picture_of_a_person*.
 
 {HELP}
-{FILES}"""
+{FILES}
+{DEMO}"""
 
 GUIDED = f"""\
 # Recommended settings: stable identity
@@ -91,7 +99,8 @@ half as long again.
 - still not similar: raise *reference_guidance* (up to 4), or lower *launch_percent*
 - the prompt is ignored: lower *reference_guidance* (down to 1.8), or raise *launch_percent*
 
-{FILES}"""
+{FILES}
+{DEMO}"""
 
 AGE = f"""\
 # One person as a child and as an elder
@@ -113,7 +122,8 @@ contradicts the photo. KSampler's *cfg* is 8.5.
 - the age does not change: lower them
 - only one age wanted: select the other Save Image and press Ctrl+B
 
-{FILES}"""
+{FILES}
+{DEMO}"""
 
 DRAWN = f"""\
 # Draw how strongly the person counts, and when

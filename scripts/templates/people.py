@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .layout import collapse, part, place
-from .notes import FILES, HELP
+from .notes import DEMO, FILES, HELP
 from .studio import STRENGTH, WOMAN, Studio
 
 # Two people need width: 3:2 in as many pixels as FlashFace was made for.
@@ -44,7 +44,8 @@ them apart: the first person may be seen in the left half only, the second in th
 - one person alone: mute the other's *Encode Reference Faces*
 - keep each face wider than 1/7 of the picture
 
-{FILES}"""
+{FILES}
+{DEMO}"""
 
 
 SEVERAL = f"""\
@@ -67,7 +68,8 @@ them with one *Encode Reference Faces*; delete *Combine References*
 - a new person between two: photos of both, weights 0.5 and 0.5
 
 {HELP}
-{FILES}"""
+{FILES}
+{DEMO}"""
 
 SAVED = f"""\
 # Save a person, and use them without photos
@@ -93,7 +95,8 @@ The same seed gives the same picture. The file holds small pictures of the faces
 and the negative prompt of the day it was saved: treat it like a photo of the person.
 
 {HELP}
-{FILES}"""
+{FILES}
+{DEMO}"""
 
 
 def two_people(g: Studio) -> Studio:

@@ -13,7 +13,7 @@ SIZE, FACE, VIEW = 128, 112, 512  # what the model was made for, and what one ca
 # Close-ups: of faces that are small in 128 pixels it has not learned enough.
 PROMPT = "photo of a young woman with long red hair, close-up, on a beach, daylight, shirt"
 # As the training's own pictures are made.
-STRENGTH, CFG, STEPS = 1.0, 4.0, 20
+STRENGTH, CFG, STEPS, SEED = 1.0, 4.0, 20, 8
 GUIDANCE: dict[str, Any] = {"reference_guidance": 2.0, "launch_percent": 0.0, "rescale": 0.0}
 REGION: dict[str, Any] = {"x1": 0.25, "y1": 0.22, "x2": 0.72, "y2": 0.82}
 
@@ -41,6 +41,11 @@ def start_here(g: Studio) -> Studio:
             (guided["model"], "start_here", "With FlashFace"),
         )
     ]
+    g.app_inputs = [
+        *((person, "person"), (person, "age"), (positive, "text")),
+        *((applied, "strength"), (columns[1][0], "seed")),
+    ]
+    g.app_outputs = [columns[1][-1]]
     place(
         g,
         [part("1. Models", [demo]), note],
@@ -54,7 +59,9 @@ def start_here(g: Studio) -> Studio:
 def _picture(
     g: Studio, demo: Node, model: Output, prompts: Prompts, latent: Node, name: str, title: str
 ) -> list[Node]:
-    sampled, decoded = g.picture(model, prompts, latent, demo["vae"], seed=8, steps=STEPS, cfg=CFG)
+    sampled, decoded = g.picture(
+        model, prompts, latent, demo["vae"], seed=SEED, steps=STEPS, cfg=CFG
+    )
     larger = g.put(
         *("ImageScale", "Larger, to look at"),
         image=decoded["IMAGE"],

@@ -100,7 +100,17 @@ def test_the_search_of_templates_finds_ours(open_page: Callable[..., Page]) -> N
     for words, name in FOUND.items():
         box.fill(words)
         expect(dialog.locator("[data-testid^=template-workflow-]")).to_have_count(1)
-        assert dialog.locator(f"[data-testid^=template-workflow-{name}]").count() == 1
+        expect(dialog.locator(f"[data-testid^=template-workflow-{name}]")).to_have_count(1)
+
+
+def test_the_start_template_is_an_app(open_page: Callable[..., Page], recent: None) -> None:
+    page = open_page()
+    choose_template(page, "1_start_here")
+    page.evaluate("app.extensionManager.command.execute('Comfy.ToggleLinear')")
+    for text in ("person", "text", "strength", "seed"):
+        page.get_by_text(text, exact=True).locator("visible=true").first.wait_for()
+    other = page.get_by_text("launch_percent", exact=True).locator("visible=true")
+    assert other.count() == 0
 
 
 @pytest.mark.parametrize("modern", [False, True], ids=["canvas nodes", "Nodes 2.0"])
