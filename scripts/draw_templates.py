@@ -1,8 +1,8 @@
-"""Draw the example workflows: `python3 scripts/draw_templates.py`, after make_workflows.py.
+"""Paint the templates' thumbnails: `python3 scripts/draw_templates.py`, after make_workflows.py.
 
-Opens each in a browser on the real front end and saves the drawn graph: workflows/NAME.jpg, which
-ComfyUI shows under Templates, and docs/images/flashface_basic.png with the nodes' own previews.
-Names as arguments draw only the thumbnails of these.
+The model that comes with the pack paints what each template shows, through the real server:
+workflows/NAME.jpg, which ComfyUI shows under Templates, and docs/images/first.jpg for the README.
+Where it cannot run a template, a diagram says what that does. Names as arguments paint only these.
 """
 
 from __future__ import annotations
@@ -15,34 +15,55 @@ from pathlib import Path
 
 from setup.comfy_server import ComfyServer, ServerError
 from setup.environment import SetupError, say
-from setup.host import Host, comfyui_version, find_host
-from standins.flashface import standin_models
-from templates.models import place_control, place_named
-from templates.pictures import draw
+from setup.host import PACK, Host, comfyui_version, find_host
+from templates.paintings import DIAGRAMS, PAINTINGS
+from trial import small
+
+QUALITY = 86
 
 
 def main() -> int:
-    """Draw with the host's Python, which has Playwright and Pillow; 0 on success."""
+    """Paint with the host's Python, which has Pillow; 0 on success."""
     try:
         names = sys.argv[1:]
         if not (names and Path(names[0]).is_dir()):
-            found = find_host(tools=True)
+            found = find_host()
             command = [str(found.python), __file__, str(found.root), *names]
             return subprocess.run(command).returncode
-        if importlib.util.find_spec("playwright") is None:
-            raise SetupError(f"{sys.executable} has no Playwright: pip install playwright")
+        if importlib.util.find_spec("PIL") is None:
+            raise SetupError(f"{sys.executable} has no Pillow: pip install pillow")
         root = Path(names[0])
+        wanted = names[1:] or [*DIAGRAMS, *PAINTINGS]
+        host = Host(root, Path(sys.executable), comfyui_version(root), prepared=True)
         with tempfile.TemporaryDirectory(prefix="flashface-pictures-") as name:
             base = Path(name)
-            place_named(standin_models(), base / "models")
-            place_control(base / "models")
-            host = Host(root, Path(sys.executable), comfyui_version(root), prepared=True)
             with ComfyServer(host, base) as server:
-                draw(server, base, names[1:])
+                paint(host, base, server, wanted)
     except (SetupError, ServerError) as error:
         say(f"error: {error}")
         return 1
     return 0
+
+
+def paint(host: Host, base: Path, server: ComfyServer, names: list[str]) -> None:
+    """Write the thumbnails of these templates; with that of the first one the README's picture."""
+    from templates.thumbnails import diagram, painted
+
+    for name in names:
+        file = PACK / "workflows" / f"{name}.jpg"
+        if name in DIAGRAMS:
+            picture = diagram(DIAGRAMS[name])
+        else:
+            picture = painted(server, name, PAINTINGS[name])
+        picture.save(file, quality=QUALITY, optimize=True)
+        say(str(file.relative_to(PACK)))
+    if "1_start_here" in names:
+        target = PACK / "docs" / "images" / "first.jpg"
+        prompt, saved = small.workflow(None, None, None)
+        entry = server.queue(prompt, 600)
+        photos = small.photos_of(prompt, None)
+        small.draw_sheet(host, base, server, entry, saved, photos, target)
+        say(str(target.relative_to(PACK)))
 
 
 if __name__ == "__main__":

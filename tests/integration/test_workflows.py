@@ -180,7 +180,7 @@ def test_a_note_names_nodes_that_old_versions_lack(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_thumbnail_stands_beside_a_workflow(name: str) -> None:
     with Image.open(ROOT / "workflows" / f"{name}.jpg") as picture:
-        assert picture.size == (800, 500) and picture.format == "JPEG"
+        assert picture.size == (512, 512) and picture.format == "JPEG"
 
 
 @pytest.mark.parametrize("present", NAMES, indirect=True)
