@@ -17,6 +17,7 @@ from pathlib import Path
 from setup.comfy_server import ComfyServer, ServerError
 from setup.environment import SetupError, say
 from setup.host import PACK, find_host
+from templates import chinese
 from templates import control as workflow_control
 from templates import edits as workflow_edits
 from templates import face2diffusion as workflow_face2diffusion
@@ -25,7 +26,7 @@ from templates import single as workflow_single
 from templates import start as workflow_start
 from templates.blueprints import BLUEPRINTS
 from templates.file import workflow
-from templates.graph import Json
+from templates.graph import NOTE, Json
 from templates.studio import Studio
 from templates.subgraph import blueprint
 
@@ -70,6 +71,16 @@ def blueprints(info: Json) -> dict[Path, str]:
     return found
 
 
+def translations(info: Json) -> dict[Path, str]:
+    """The file of the workflows' Chinese texts, by its path relative to the pack, with its text."""
+    notes = {}
+    for name, draw in WORKFLOWS.items():
+        graph = draw(Studio(name, info))
+        english = next(node.inputs["text"] for node in graph.nodes if node.type == NOTE)
+        notes[graph.uuid()] = {"english": english, "chinese": chinese.note(name)}
+    return {Path("web", "templates_zh.json"): _text({"titles": chinese.titles(), "notes": notes})}
+
+
 def _text(data: Json) -> str:
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
@@ -85,7 +96,7 @@ def main() -> int:
     except (SetupError, ServerError) as error:
         say(f"error: {error}")
         return 1
-    for path, text in {**files(info), **blueprints(info)}.items():
+    for path, text in {**files(info), **blueprints(info), **translations(info)}.items():
         (PACK / path).parent.mkdir(parents=True, exist_ok=True)
         (PACK / path).write_text(text, encoding="utf-8", newline="\n")
         say(str(path))

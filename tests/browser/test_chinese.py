@@ -9,6 +9,7 @@ from typing import Any
 from host_pack import ROOT
 from playwright.sync_api import Page
 from setup.browser import load_workflow
+from templates.graph import NOTE
 from workflow_files import read_workflow
 
 NAMES = """node => ({
@@ -24,6 +25,7 @@ ALONE = """kind => {
   app.graph.add(node);
   app.canvas.selectNode(node);
 }"""
+TEXT = "number => app.graph.getNodeById(number).widgets[0].value"
 SHOWN = f"() => Object.fromEntries(app.graph.nodes.map(node => [node.type, ({NAMES})(node)]))"
 
 
@@ -60,3 +62,15 @@ def test_the_help_page_is_chinese_with_its_picture(open_page: Callable[..., Page
     picture = shown.locator("img").first
     picture.wait_for()
     page.wait_for_function("picture => picture.naturalWidth > 300", arg=picture.element_handle())
+
+
+def test_a_template_opens_in_chinese(open_page: Callable[..., Page]) -> None:
+    page = open_page(language="zh-CN")
+    workflow = read_workflow("1_start_here")
+    note = next(node for node in workflow["nodes"] if node["type"] == NOTE)
+    load_workflow(page, workflow)
+    assert page.evaluate(TEXT, note["id"]).startswith("# 从这里开始")
+    assert "1. 模型" in page.evaluate("app.graph.groups.map(group => group.title)")
+    note["widgets_values"] = ["mine"]  # what somebody wrote stays
+    load_workflow(page, workflow)
+    assert page.evaluate(TEXT, note["id"]) == "mine"

@@ -68,6 +68,21 @@ def test_the_files_are_what_their_description_makes(info: Json) -> None:
         assert used(saved) == used(text), f"{path} is stale: run scripts/make_workflows.py"
 
 
+def test_every_text_of_a_template_has_its_chinese(info: Json) -> None:
+    file, text = next(iter(make_workflows.translations(info).items()))
+    assert (ROOT / file).read_text(encoding="utf-8") == text, "run scripts/make_workflows.py"
+    known = json.loads(text)
+    for workflow in map(read_workflow, NAMES):
+        note = next(node for node in workflow["nodes"] if node["type"] == NOTE)
+        both = known["notes"][workflow["id"]]
+        assert both["english"] == note["widgets_values"][0]
+        assert both["chinese"].count("\n## ") == len(workflow["groups"])
+        assert "{" not in both["chinese"]
+        groups = {group["title"].split(". ")[1] for group in workflow["groups"]}
+        titles = {node["title"] for node in workflow["nodes"] if "title" in node}
+        assert groups | titles <= known["titles"].keys()
+
+
 @pytest.fixture
 def present(request: pytest.FixtureRequest, info: Json) -> str:
     """The name of a workflow that this ComfyUI has all nodes for."""
