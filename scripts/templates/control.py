@@ -73,11 +73,11 @@ def controlnet_lora(g: Studio) -> Studio:
     saved = g.save(decoded, "controlnet_lora")
     place(
         g,
-        [part("1. Models", [flashface, clip, vae, control, lora]),
+        [part("1. Models", [flashface, clip, vae, lora]),
          part("3. Prompt", list(prompts))],
-        [part("4. Pose", [pose, posed]), note],
+        [part("4. Pose", [control, pose, posed])],
         [part("2. Reference photos", [photo, faces, reference])],
-        [part("5. Where the face goes", [region])],
+        [part("5. Where the face goes", [region]), note],
         [part("6. Picture", [applied, model, latent], [sampled, decoded, saved])],
     )  # fmt: skip
     return g

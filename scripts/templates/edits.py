@@ -142,6 +142,7 @@ def face_swap(g: Studio) -> Studio:
     picture, size = scaled(g, photo["IMAGE"])
     found = g.crop(photo["IMAGE"], "Find the face")
     region = over(g, "Where the face is", photo["IMAGE"], size, found)
+    region.size = (region.size[0], 400)  # Nodes 2.0 draws it higher; nothing lies below it
     mask = g.put("GrowMask", "What is painted", mask=region["region"], expand=24)
     applied = g.apply(flashface, reference, region, STRENGTH)
     model = g.guidance(applied)

@@ -33,7 +33,7 @@ them apart: the first person may be seen in the left half only, the second in th
 ## 1. Models: choose your three files.
 ## 2. Reference photos: one photo of each person.
 ## 3. Prompt: name both people, with their ages, from left to right.
-## 4. Where the faces go: drag the box of each person; below are the halves.
+## 4. Where the faces go: drag the box of each person.
 ## 5. Picture: press Run.
 
 **To change more**
@@ -123,8 +123,8 @@ def two_people(g: Studio) -> Studio:
         [note],
         [part("1. Models", list(loaders)), part("3. Prompt", list(prompts))],
         [part("2. Reference photos", [*one, *two])],
-        [part("4. Where the faces go", [*faces, *halves])],
-        [part("5. Picture", [*steering, latent], [sampled, decoded, saved])],
+        [part("4. Where the faces go", faces)],
+        [part("5. Picture", [*halves, *steering, latent], [sampled, decoded, saved])],
     )
     return g
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .graph import Json
-from .layout import part, place
+from .layout import collapse, part, place
 from .notes import AGE, BASIC, DRAWN, GUIDED
 from .studio import NEGATIVE, STRENGTH, WOMAN, Studio
 
@@ -80,6 +80,7 @@ def age(g: Studio) -> Studio:
         reference_guidance=AGE_SETTINGS["reference_guidance"],
     )
     latent = g.size()
+    collapse(latent)
     columns = [[applied, schedule, model, latent]]
     for who, prompt in zip(AGES, prompts, strict=True):
         painted = g.picture(
@@ -115,6 +116,7 @@ def drawn(g: Studio) -> Studio:
     applied = g.apply(flashface, reference, region, STRENGTH)
     model = g.guidance(applied, schedule=schedule["schedule"])
     latent = g.size()
+    collapse(latent)
     sampled, decoded = g.picture(model["model"], prompts, latent, vae["VAE"])
     saved = g.save(decoded, "drawn")
     place(

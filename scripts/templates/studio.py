@@ -22,22 +22,23 @@ VAE_FILE = {"name": "vae-ft-mse-840000-ema-pruned.safetensors", "url": VAE, "dir
 LIVE_PREVIEW = 220  # what KSampler shows of its work, below its widgets (px)
 COLUMN, BROAD = 226, 240  # widths (px)
 WIDE = {"LoraLoader", "FlashFaceGuidance", "FlashFaceSchedule", "Face2DiffusionEncodeFace"}
-# What the front end needs for a node's inputs, widgets and previews in the canvas, in pixels.
+# What inputs, widgets and previews need below the title, in both node designs, in pixels.
+PREVIEW = 220
 HEIGHTS = {
-    **{"CheckpointLoaderSimple": 98, "CLIPLoader": 106, "VAELoader": 58, "LoraLoader": 126},
-    **{"ControlNetLoader": 58, "ControlNetApplyAdvanced": 186, "CLIPTextEncode": 88},
-    **{"FlashFaceModelLoader": 102, "FlashFaceDemoLoader": 106, "FlashFaceDemoPerson": 106},
-    **{"FlashFaceDetectorLoader": 106, "FlashFaceCropFaces": 286 + 220, "LoadImage": 314},
-    **{"FlashFaceEncodeReference": 98, "FlashFaceCombineReferences": 102, "FlashFaceRegion": 400},
-    **{"FlashFaceSaveReference": 58 + 220, "FlashFaceLoadReference": 58 + 220},
-    **{"FlashFaceApply": 186, "FlashFaceGuidance": 150, "FlashFaceSchedule": 368},
-    **{"FlashFacePasteFaces": 122, "Face2DiffusionModelLoader": 106},
-    **{"Face2DiffusionEncodeFace": 242 + 220, "Face2DiffusionTextEncode": 244},
-    **{"CurveEditor": 278, "EmptyLatentImage": 106, "KSampler": 262 + LIVE_PREVIEW},
-    **{"GetImageSize": 66, "GrowMask": 82, "MaskToImage": 26, "ImageBlur": 82, "ImageToMask": 58},
-    **{"ImageScale": 130, "ImageScaleToTotalPixels": 106, "ImageCompositeMasked": 146},
-    **{"SetLatentNoiseMask": 46, "VAEDecode": 46, "VAEEncode": 46},
-    **{"PreviewImage": 26 + 220, "SaveImage": 58 + 220},
+    **{"CheckpointLoaderSimple": 102, "CLIPLoader": 114, "VAELoader": 62, "LoraLoader": 138},
+    **{"ControlNetLoader": 62, "ControlNetApplyAdvanced": 198, "CLIPTextEncode": 102},
+    **{"FlashFaceModelLoader": 130, "FlashFaceDemoLoader": 138, "FlashFaceDemoPerson": 142},
+    **{"FlashFaceDetectorLoader": 110, "FlashFaceCropFaces": 286 + PREVIEW, "LoadImage": 322},
+    **{"FlashFaceEncodeReference": 126, "FlashFaceCombineReferences": 134, "FlashFaceRegion": 452},
+    **{"FlashFaceSaveReference": 94 + PREVIEW, "FlashFaceLoadReference": 86 + PREVIEW},
+    **{"FlashFaceApply": 190, "FlashFaceGuidance": 158, "FlashFaceSchedule": 368},
+    **{"FlashFacePasteFaces": 154, "Face2DiffusionModelLoader": 138},
+    **{"Face2DiffusionEncodeFace": 242 + PREVIEW, "Face2DiffusionTextEncode": 246},
+    **{"CurveEditor": 278, "EmptyLatentImage": 118, "KSampler": 262 + LIVE_PREVIEW},
+    **{"GetImageSize": 74, "GrowMask": 86, "MaskToImage": 34, "ImageBlur": 90, "ImageToMask": 62},
+    **{"ImageScale": 146, "ImageScaleToTotalPixels": 114, "ImageCompositeMasked": 158},
+    **{"SetLatentNoiseMask": 54, "VAEDecode": 54, "VAEEncode": 54},
+    **{"PreviewImage": 34 + PREVIEW, "SaveImage": 70 + PREVIEW},
 }
 
 Prompts = tuple[Node, Node] | tuple[Output, Output]

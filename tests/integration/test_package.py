@@ -56,7 +56,7 @@ def test_the_archive_holds_what_users_need_and_no_more() -> None:
     demo = {name for name in files if name.startswith("demo/")}
     for names, largest in ((demo, LARGEST_DEMO_MB), (set(files) - demo, LARGEST_MB)):
         assert sum((ROOT / name).stat().st_size for name in names) < largest * 1e6
-    folders = ("nodes", "flashface_core", "web", "locales", "workflows", "demo")
+    folders = ("nodes", "flashface_core", "web", "locales", "workflows", "subgraphs", "demo")
     for folder in folders:
         here = {name for name in project_files() if name.startswith(f"{folder}/")}
         assert here and here <= set(files), folder
