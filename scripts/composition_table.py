@@ -63,7 +63,8 @@ def section(found: list[Row]) -> str:
     plain = [row.what for row in found if row.works and not row.note]
     lines = [
         "Each of these is proven by a test that compares numbers, in every order of the nodes, in "
-        "the newest and the oldest supported ComfyUI. "
+        "the newest and the oldest supported ComfyUI on every change. Where *the pack itself* is "
+        "named, its tests need the pack, and were run by hand in the newest one: "
         "[docs/COMPATIBILITY.md](docs/COMPATIBILITY.md) has the figures of real packs.",
         "",
         f"**Works**: {'; '.join(plain)}.",

@@ -101,6 +101,8 @@ with some room around it, painted anew at 768 x 768 with the person in mind, and
 - several faces of the same person: raise *faces_per_image*; all are painted as one batch
 - more or less room: *padding* p in *Detect & Crop Faces*; the face then lies \
 between p / (1 + 2 p) and (1 + p) / (1 + 2 p) of the crop
+- for *Ultimate SD Upscale* and other upscalers in tiles: give them the MODEL **without** Apply \
+FlashFace, since each tile would be asked for a whole face, and load their picture here afterwards
 
 As a second pass of another template: connect its *VAE Decode* in the place of the loaded picture.
 

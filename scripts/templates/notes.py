@@ -53,7 +53,8 @@ Both pictures have the same prompt and seed; only the right one sees the photos.
 
 **Words that it knows**: *photo of a*, an age (*child*, *young*, *middle-aged*, *old*), *man*, \
 *woman*, *boy* or *girl*, *with* hair, beard, *glasses*, *hat*; a place (*in a park*, *on a \
-beach*, *in a street*, *in a room*, *plain background*). Others mean nothing to it.
+beach*, *in a street*, *in a room*, *plain background*). The help of Load FlashFace Demo has all; \
+others mean nothing to it.
 
 **Try**
 
