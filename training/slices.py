@@ -3,7 +3,8 @@
 Draws the recipe's sets in the background, runs the stages one after the other, stops them in time,
 and packs what they made into pieces under OUT. Called again on the same machine it goes on from
 the full state; elsewhere, with the pieces of an earlier slice (--from), from their weights with a
-fresh optimiser. How long each stage runs is the recipe's: `minutes` of its stages. For Linux:
+fresh optimiser. How long each stage runs is the recipe's: `minutes` of its stages. SIGTERM and
+Ctrl-C end a slice as its time does: the stage saves, and what there is is packed. For Linux:
 processes are stopped by signals.
 """
 
@@ -16,7 +17,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from . import checkpoint, host, pieces
@@ -31,6 +33,8 @@ NEEDS = {
 }
 SAVING = 20.0  # seconds that a stage may take to save when it is stopped
 PACKING = 15.0
+ENDING = 5.0  # that what runs beside the stages may take to end
+POLL = 0.2
 
 
 def main() -> int:
@@ -40,21 +44,19 @@ def main() -> int:
     run = host.runs_folder() / config.run
     if options.pieces and not run.exists():  # else it is older than what is there
         pieces.unpack(options.pieces, run)
-    end = time.monotonic() + 60 * options.minutes - PACKING
+    end, told = time.monotonic() + 60 * options.minutes - PACKING - SAVING, checkpoint.stop_asked()
+
+    def over() -> bool:
+        return told() or time.monotonic() > end
+
     beside = [Chain(commands) for commands in drawn(config, options)]
-    status = 0
     try:
-        wait_for_shards(config, beside, end)
-        for stage in in_order(options.stages):
-            changes = [*options.changes, *start_of(stage, run)]
-            status = run_until(end, stage, [str(options.config), *changes])
-            if status or time.monotonic() > end - SAVING:
-                break
+        wait_for_shards(config, beside, over)
+        return run_stages(commands_of(options, run), over)
     finally:
         for chain in beside:
             chain.end()
         pieces.pack(run, options.out, options.piece)
-    return status
 
 
 class Chain(threading.Thread):
@@ -64,27 +66,33 @@ class Chain(threading.Thread):
         super().__init__(daemon=True)
         self.commands, self.ended = commands, False
         self.process: subprocess.Popen[bytes] | None = None
+        self._starting = threading.Lock()  # or one could start that `end` does not see
         self.start()
 
     def run(self) -> None:
         """Run them; what a thread does."""
         for command in self.commands:
-            if self.ended:
-                return
-            self.process = subprocess.Popen(command, cwd=PROJECT, start_new_session=True)
+            with self._starting:
+                if self.ended:
+                    return
+                self.process = subprocess.Popen(command, cwd=PROJECT, start_new_session=True)
             if self.process.wait():
                 return
 
     def end(self) -> None:
-        """Stop the command that runs, and its processes."""
-        self.ended = True
+        """Stop the command that runs, and its processes, and wait for them; start none any more."""
+        with self._starting:
+            self.ended = True
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            self._signal(number)
+            self.join(ENDING)
+            if not self.is_alive():
+                return
+
+    def _signal(self, number: signal.Signals) -> None:
         if self.process and self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGTERM)
-
-
-def in_order(stages: Sequence[str]) -> list[str]:
-    """The commands of some stages; photos drawn meanwhile are encoded before they are needed."""
-    return [name for stage in stages for name in NEEDS[stage]]
+            with suppress(ProcessLookupError):  # it has just ended
+                os.killpg(self.process.pid, number)
 
 
 def parse() -> argparse.Namespace:
@@ -129,13 +137,23 @@ def drawn(config: Config, options: argparse.Namespace) -> list[list[list[str]]]:
     return [chain, sets("held-out", config.data.held_out, options.held_out, 1)]
 
 
-def wait_for_shards(config: Config, beside: Sequence[Chain], end: float) -> None:
-    """Wait until every set has something to begin with, nobody draws any more, or time is over."""
+def wait_for_shards(config: Config, beside: Sequence[Chain], over: Callable[[], bool]) -> None:
+    """Wait until every set has something to begin with, nobody draws any more, or all is over."""
     folders = resolve((*config.data.train, *config.data.held_out), host.runs_folder())
-    while time.monotonic() < end and any(chain.is_alive() for chain in beside):
+    while not over() and any(chain.is_alive() for chain in beside):
         if all(list(folder.glob("shard-*.json")) for folder in folders):
             return
-        time.sleep(0.5)
+        time.sleep(POLL)
+
+
+def commands_of(options: argparse.Namespace, run: Path) -> Iterator[list[str]]:
+    """The stages' commands, each made when it is its turn.
+
+    Photos drawn meanwhile are encoded before they are needed.
+    """
+    for stage in (name for chosen in options.stages for name in NEEDS[chosen]):
+        changes = [*options.changes, *start_of(stage, run)]
+        yield [sys.executable, "-m", f"training.{stage}", str(options.config), *changes]
 
 
 def start_of(stage: str, run: Path) -> list[str]:
@@ -146,12 +164,23 @@ def start_of(stage: str, run: Path) -> list[str]:
     return []
 
 
-def run_until(end: float, stage: str, arguments: Sequence[str]) -> int:
-    """Run a stage, and have it save and stop in time; its exit status."""
-    process = subprocess.Popen([sys.executable, "-m", f"training.{stage}", *arguments], cwd=PROJECT)
-    try:
-        return process.wait(max(end - SAVING - time.monotonic(), 0.1))
-    except subprocess.TimeoutExpired:
+def run_stages(commands: Iterable[Sequence[str]], over: Callable[[], bool]) -> int:
+    """Run stages until one fails or all is over; the status of the one that failed, otherwise 0."""
+    for command in commands:
+        if over():
+            break
+        if status := run_until(over, command):
+            return status
+    return 0
+
+
+def run_until(over: Callable[[], bool], command: Sequence[str]) -> int:
+    """Run a stage, and have it save and stop when all is over; its exit status."""
+    process = subprocess.Popen(command, cwd=PROJECT)
+    while process.poll() is None and not over():
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(POLL)
+    if process.poll() is None:
         process.send_signal(signal.SIGTERM)
     try:
         return process.wait(SAVING)
