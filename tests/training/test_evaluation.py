@@ -99,6 +99,30 @@ def test_the_nodes_paint_the_same(tmp_path):
         assert (latents - wanted).abs().max() < 1e-4 * wanted.abs().max(), condition.name
 
 
+def test_what_was_kept_is_known_by_all_that_is_painted():
+    start, given = conditions.start(OWN), sitters()
+    prompts = given.prompts
+    key = painting.part_key("network", [start], given, OWN)
+    others = [
+        ("another", [start], given, OWN),
+        ("network", [dataclasses.replace(start, strength=0.5)], given, OWN),
+        ("network", [start], given, dataclasses.replace(OWN, cfg=2.0)),
+        *(
+            ("network", [start], dataclasses.replace(given, **change), OWN)
+            for change in (
+                {"noise": given.noise + 1},
+                {"region": 1 - given.region},
+                {"faces": given.faces.flip(1)},
+                {"prompts": {**prompts, "own": ["a new caption", *prompts["own"][1:]]}},
+            )
+        ),
+    ]
+    keys = {painting.part_key(*one) for one in others}
+    assert len(keys) == len(others) and key not in keys
+    unused = dataclasses.replace(given, prompts={**prompts, "child": ["another", "other"]})
+    assert painting.part_key("network", [start], unused, OWN) == key
+
+
 def test_planted_effects_are_found_and_others_are_not():
     random = np.random.default_rng(0)
     people = random.normal(0, 1, 60)  # how people differ stays out of paired differences

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .. import checkpoint, flashface, host, stage, text
 from ..coder import Coder, load_coder
-from ..config import Config
+from ..config import Config, Evaluate
 from ..steps import torch_random_of
 from . import conditions
 from .conditions import Condition
@@ -93,11 +93,12 @@ def paint_all(studio: Studio, folder: Path) -> list[Pictures]:
         for start in range(0, len(who), size)
     ]  # fmt: skip
     found: dict[str, Pictures] = {}
+    network = _network_key(studio)
     with tqdm(total=len(parts) * own.steps, unit="step", mininterval=2) as bar:
         for number, (name, listed, who) in enumerate(parts):
             bar.set_postfix(part=f"{number + 1} of {len(parts)}, {name}")
             path = folder / "painted" / f"{name}-{who[0]:04d}.safetensors"
-            latents = _paint_part(studio, listed, who, path, bar)
+            latents = _paint_part(studio, listed, who, path, bar, network)
             for condition, own_latents in zip(listed, latents, strict=True):
                 new = Pictures(condition, who, own_latents)
                 before = found.get(condition.name)
@@ -117,37 +118,43 @@ def _joined(one: Pictures, other: Pictures) -> Pictures:
 
 
 def _paint_part(
-    studio: Studio, listed: list[Condition], who: list[int], path: Path, bar: Any
+    studio: Studio, listed: list[Condition], who: list[int], path: Path, bar: Any, network: str
 ) -> Tensor:
     """(C, P, 4, h, w); from the file where it holds these very pictures."""
     from safetensors import safe_open
 
-    key = _key(studio, listed, who)
+    own = studio.config.evaluate
+    sitters = sitters_of(studio, [studio.held_out.people[i] for i in who])
+    key = part_key(network, listed, sitters, own)
     if path.exists():
         with safe_open(path, framework="pt") as file:
             if (file.metadata() or {}).get("key") == key:
-                bar.update(studio.config.evaluate.steps)
+                bar.update(own.steps)
                 return file.get_tensor("latents")
-    people = [studio.held_out.people[i] for i in who]
-    sitters = sitters_of(studio, people)
-    own = studio.config.evaluate
     latents = paint(studio.model, sitters, listed, own, bar.update)
     checkpoint.write_tensors(path, {"latents": latents}, {"key": key})
     return latents
 
 
-def _key(studio: Studio, listed: list[Condition], who: list[int]) -> str:
-    """What the pictures of a part depend on."""
-    config, digest = studio.config, hashlib.sha256()
+def _network_key(studio: Studio) -> str:
+    """The weights of the network and its words."""
+    digest = hashlib.sha256(studio.config.network.clip.encode())
     for name in (flashface.EXPORT, stage.WORDS):
         path = studio.run / name
         digest.update(path.read_bytes() if path.exists() else b"")
+    return digest.hexdigest()
+
+
+def part_key(network: str, listed: list[Condition], sitters: Sitters, own: Evaluate) -> str:
+    """What the pictures of a part depend on: all that `paint` is given."""
     about = [
+        network,
         [dataclasses.asdict(condition) for condition in listed],
-        [dataclasses.asdict(studio.held_out.people[i]) for i in who],
-        [config.seed, config.network.clip, studio.coder.key, config.data.face_size],
-        [config.evaluate.steps, config.evaluate.cfg, config.evaluate.rescale],
-        [config.evaluate.repeat_to, config.evaluate.precision],
+        {kind: sitters.prompts[kind] for kind in sorted({one.prompt for one in listed})},
+        [own.steps, own.cfg, own.rescale, own.repeat_to, own.precision],
     ]
-    digest.update(json.dumps(about).encode())
+    digest = hashlib.sha256(json.dumps(about).encode())
+    for tensor in (sitters.noise, sitters.region, sitters.faces):
+        digest.update(repr(tuple(tensor.shape)).encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()
