@@ -28,14 +28,18 @@ from torch import Tensor
 from training import evaluate, flashface, text
 from training.config import Config, ConfigError, Evaluate
 from training.evaluation import (
+    claims,
     conditions,
     faces,
+    judging,
     painter,
     painting,
+    results,
     sheets,
     statistics,
     through_nodes,
 )
+from training.evaluation.people import HeldOut, Person
 from training.steps import torch_random_of
 
 OWN = Evaluate(steps=4, cfg=3.0, strength=0.9, launch=600, batch=6, repeat_to=2, references=2)
@@ -204,6 +208,19 @@ def test_one_command_paints_judges_and_writes(tmp_path, monkeypatch):
     evaluate.evaluate(config, PixelJudges())
     few = dataclasses.replace(config.evaluate, claims=(3,))
     assert evaluate.through_nodes(dataclasses.replace(config, evaluate=few), 1) < 1e-4
+
+
+def test_without_adults_the_claim_about_ages_is_left_out(caplog):
+    own = Evaluate(claims=(6,), references=1)
+    child = Person(HELD_OUT, target=0, shown=(1,), rest=(), adult=False)
+    held_out = HeldOut([], [], tiny_latents(1, 2, HELD_OUT), [child], 64)
+    found = results.Results(held_out, own, 0, {}, ["age_class"])
+    value = {"embedding": np.array([0.5])}
+    verdicts = judging.Verdicts(value, value, value, {"age_class": ["child"]})
+    for condition in conditions.main_conditions(own):
+        found.painted[condition.name] = results.Judged(condition, [0], verdicts)
+    assert [claim.number for claim in claims.all_claims(found)] == ["identity"]
+    assert "Claim 6 is left out" in caplog.text and "none of the 1 people" in caplog.text
 
 
 def test_sheets_hide_who_is_who(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +24,8 @@ TIMES_CHANCE, AGE_TIMES_CHANCE = 20, 2
 AGE_CLASSES = 4  # child, young, middle-aged, old
 WORSE = 0.02  # of age accuracy that reference guidance may cost
 
+log = logging.getLogger(__name__)
+
 
 CLAIMS = {
     1: "1 (more references, more likeness)",
@@ -43,10 +46,18 @@ class Claim:
 
 
 def all_claims(results: Results) -> list[Claim]:
-    """The claims whose conditions were painted."""
+    """The claims whose conditions were painted; that of ages is left out where nobody is adult."""
     found = [identity_shows(results), *prompt_counts(results)]
     makers = {1: more_references, 2: region_helps, 3: guidance_helps, 6: ages_follow_the_prompt}
-    return [*found, *(makers[number](results) for number in sorted(set(results.own.claims)))]
+    numbers = set(results.own.claims)
+    if 6 in numbers and not any(age in results.painted for age in AGES):
+        numbers.remove(6)
+        count = len(results.held_out.people)
+        log.warning(
+            "Claim 6 is left out: other ages are painted of adults, and none of the %d people that "
+            "evaluate.people asks for is one. Ask for more.", count,
+        )  # fmt: skip
+    return [*found, *(makers[number](results) for number in sorted(numbers))]
 
 
 def identity_shows(results: Results) -> Claim:
