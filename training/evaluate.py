@@ -29,6 +29,7 @@ def evaluate(config: Config, judges: Any = None, docs: bool = False, command: st
 
     judges: other ones than the recipe's. docs: write docs/EVIDENCE.md and its pictures too.
     """
+    from . import record
     from .evaluation import claims, gather, grids, painting, report, sheets
 
     studio = painting.open_studio(config)
@@ -40,7 +41,8 @@ def evaluate(config: Config, judges: Any = None, docs: bool = False, command: st
     pictures = grids.grids_of(studio, painted) | report.charts_of(results)
     by_eye = sheets.read_score(folder)
     page = report.as_page(results, found, [f"{name}.png" for name in pictures], command, by_eye)
-    report.save_all(folder, report.as_numbers(results, found), page, pictures)
+    numbers = record.as_json_has_it(report.as_numbers(results, found))
+    report.save_all(folder, numbers, page, pictures)
     if docs:
         names = [_save_small(DOCS / "images" / f"evidence_{n}", p) for n, p in pictures.items()]
         links = [f"images/{name}" for name in names]

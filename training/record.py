@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import subprocess
 import sys
@@ -53,6 +54,19 @@ def note(folder: Path, step: int, **values: Any) -> None:
     rounded["time"] = line["time"]
     with open(folder / METRICS, "a", encoding="utf-8") as file:
         file.write(json.dumps(rounded) + "\n")
+
+
+def as_json_has_it(value: Any) -> Any:
+    """The same lists, tables and numbers with None for what is no finite number.
+
+    JSON has no nan, and others' readers refuse Python's; `np.asarray(..., float)` makes nan of None
+    again.
+    """
+    if isinstance(value, dict):
+        return {name: as_json_has_it(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json_has_it(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def save_grid(path: Path, rows: Iterable[Iterable[np.ndarray]], zoom: int = 1) -> None:

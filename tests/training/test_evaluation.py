@@ -183,7 +183,8 @@ def test_one_command_paints_judges_and_writes(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluate, "_outside", PixelJudges)
     config, _ = tiny_run(tmp_path)
     folder = evaluate.evaluate(config, PixelJudges(), docs=True, command="the command")
-    found = json.loads((folder / "results.json").read_text())
+    found = json.loads((folder / "results.json").read_text(), parse_constant=pytest.fail)
+    assert found["conditions"]["N = 0"]["shown"]["embedding"] == [None] * 4
     assert [claim["number"] for claim in found["claims"]] == [
         "identity",
         "prompt",

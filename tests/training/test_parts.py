@@ -214,3 +214,9 @@ def test_rates_rise_and_fall():
     rates = [steps.learning_rate(step, step / 100, 1.0, 0.1, 10) for step in range(100)]
     assert rates[0] == pytest.approx(0.1, rel=0.01) and rates.index(max(rates)) == 9
     assert rates[-1] == pytest.approx(0.1, rel=0.01)
+def test_json_has_none_for_what_is_no_number():
+    found = record.as_json_has_it({"a": [0.5, float("nan")], "b": (float("inf"), 3, "nan")})
+    assert json.dumps(found, allow_nan=False) == '{"a": [0.5, null], "b": [null, 3, "nan"]}'
+    assert np.isnan(np.asarray(found["a"], float)).tolist() == [False, True]
+
+

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import autoencoder, host, shards
+from .. import autoencoder, host, record, shards
 from ..config import Config, ConfigError, load_config
 from .judge import Judges, load_judges
 from .measures import accuracy, auc, correlations, nearest_right, pairs_of
@@ -44,7 +44,8 @@ def write_report(
         if bool(((photos.people >= TRAINED.start) & (photos.people < TRAINED.stop)).any()):
             raise ValueError(f"The judges may have been trained on people of {name}: take others.")
         report[name] = report_on(judges, photos, config, folder.parent, outside)
-    (folder / "report.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
+    numbers = json.dumps(record.as_json_has_it(report), indent=1)
+    (folder / "report.json").write_text(numbers, encoding="utf-8")
     sys.stdout.write(as_text(report) + "\n")
     return report
 
