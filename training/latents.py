@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -34,6 +36,10 @@ from .coder import Coder, load_coder
 from .config import Config, Data
 from .shards import Place
 
+if TYPE_CHECKING:
+    from multiprocessing.pool import AsyncResult, Pool
+
+Done = TypeVar("Done")
 MADE_BY = "autoencoder"
 
 
@@ -48,8 +54,8 @@ def encode_sets(config: Config) -> None:
     key = latents_key(coder.key, config.data)
     work = list(_missing(config, run, key))
     jobs = [(photos, config.data) for _, photos in work]
-    with _mapped(config.workers) as in_order:
-        read = in_order(read_shard, jobs)
+    with _mapped(config.workers) as map_jobs:
+        read = map_jobs(read_shard, jobs)
         for (path, _), shard in tqdm(zip(work, read, strict=True), total=len(work), unit="shard"):
             checkpoint.write_tensors(path, encode_shard(coder, shard), {MADE_BY: key})
 
@@ -78,7 +84,23 @@ def _mapped(workers: int) -> Iterator[Callable[..., Iterator[Shard]]]:
         return
     # Before any of this process's threads is in the way: the workers use none of torch's.
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield pool.imap
+        yield lambda read, jobs: in_order(pool, read, jobs, 2 * workers)
+
+
+def in_order(
+    pool: Pool, read: Callable[[Any], Done], jobs: Iterable[Any], most: int
+) -> Iterator[Done]:
+    """`map` in a pool, of which at most `most` results are in work or wait to be taken.
+
+    The pool's own `imap` reads on while its results wait: whole sets, where encoding is slower.
+    """
+    waiting: deque[AsyncResult[Done]] = deque()
+    for job in jobs:
+        if len(waiting) == most:
+            yield waiting.popleft().get()
+        waiting.append(pool.apply_async(read, (job,)))
+    while waiting:
+        yield waiting.popleft().get()
 
 
 def latent_folders(run: Path, names: Sequence[str]) -> list[tuple[Path, Path]]:

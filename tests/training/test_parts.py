@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from multiprocessing.pool import ThreadPool
 
 import comfy.model_sampling
 import numpy as np
@@ -154,6 +155,19 @@ def test_photos_need_the_same_number_of_captions(tmp_path):
     fewer = dataclasses.replace(photos[1], files=files)
     with pytest.raises(ValueError, match=r"0000001\.json of .* has 1 captions, 0000000\.json .* 2"):
         latents.read_shard(([photos[0], fewer], tiny_config().data))
+
+
+def test_shards_are_read_ahead_in_order_and_no_further_than_asked():
+    begun: list[int] = []
+
+    def read(job: int) -> int:
+        begun.append(job)
+        return 10 * job
+
+    with ThreadPool(2) as pool:
+        for taken, found in enumerate(latents.in_order(pool, read, range(7), 3)):
+            assert found == 10 * taken and len(begun) <= taken + 3
+    assert sorted(begun) == list(range(7))
 
 
 def test_latents_are_encoded_on_the_device_of_the_recipe(monkeypatch):
