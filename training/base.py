@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import checkpoint, data, diffusion, host, record, replay, stage, text
+from . import checkpoint, data, diffusion, host, loader, record, replay, stage, text
 from .coder import Coder, load_coder
 from .config import Config
 from .course import Course
@@ -56,7 +56,7 @@ def train(config: Config) -> text.Captioned:
         seen = {"people": len(latents.people.unique()), "photos": len(latents.people)}
         record.note(folder, course.step, **seen)
     take_step = stage.make_step(wrapped, optimizer, own, config, accelerator, stage.inputs_of)
-    for batch in data.batches(sampler, course, False, accelerator, config.workers):
+    for batch in loader.batches(sampler, course, False, accelerator, config.workers):
         replay.set_rates(optimizer, course.rate)
         loss = take_step(batch.tensors())
         follow(average, accelerator.unwrap_model(wrapped), course.step, own.ema)

@@ -6,20 +6,15 @@ resuming needs only the step's number, and two processes see what one would have
 
 from __future__ import annotations
 
-import dataclasses
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from .config import Stage
-from .course import Course
 from .diffusion import stratified_times
 from .shards import HELD_OUT_FROM
 from .steps import random_of, torch_random_of
@@ -195,61 +190,3 @@ class Sampler:
         own = self.tokens[photo]
         tokens = own[int(random.integers(len(own)))]
         return self.none if empty else with_strangers(tokens, random, STRANGERS)
-
-
-def batches(
-    sampler: Sampler, course: Course, with_references: bool, accelerator: Any, workers: int
-) -> Iterator[Batch]:
-    """This process's part of the batch of each step, until the course ends.
-
-    workers: processes that draw ahead; what they draw does not depend on their number.
-    """
-
-    def draw(step: int) -> Batch:
-        whole = sampler.draw(step, with_references)
-        return part_of(whole, accelerator.process_index, accelerator.num_processes)
-
-    if not workers:
-        yield from (draw(step) for step in course)
-        return
-    loader: Any = DataLoader(
-        _Drawn(draw), None, sampler=range(course.step, sys.maxsize), num_workers=workers,
-        prefetch_factor=4, multiprocessing_context="fork",
-    )  # fmt: skip
-    yield from (batch for _, batch in zip(course, loader, strict=False))
-
-
-class _Drawn(Dataset):
-    """Batches by their steps' numbers, as torch's DataLoader asks for them."""
-
-    def __init__(self, draw: Callable[[int], Batch]) -> None:
-        self.draw = draw
-
-    def __getitem__(self, step: int) -> Batch:
-        torch.set_num_threads(1)
-        return self.draw(step)
-
-
-def part_of(batch: Batch, rank: int, ranks: int) -> Batch:
-    """The part of a batch that one of several processes works on; whole groups, as many in each.
-
-    Raises ValueError where that cannot be: gradients are averaged as if parts were of one size.
-    """
-    whole = batch.latents if batch.references is None else batch.references
-    if len(whole) % ranks or len(batch.latents) % ranks:
-        raise ValueError(
-            f"A batch of {len(batch.latents)} samples in {len(whole)} groups has no {ranks} "
-            "equal parts: make `batch` / `share` a multiple of the number of processes."
-        )
-
-    def cut(tensor: Tensor) -> Tensor:
-        return tensor[len(tensor) * rank // ranks : len(tensor) * (rank + 1) // ranks]
-
-    kept = batch.reference_tokens
-    return dataclasses.replace(_mapped(batch, cut), reference_tokens=kept)
-
-
-def _mapped(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
-    values = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
-    changed: dict[str, Any] = {n: v if v is None else change(v) for n, v in values.items()}
-    return Batch(**changed)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import base, checkpoint, data, diffusion, host, record, replay, stage, text
+from . import base, checkpoint, data, diffusion, host, loader, record, replay, stage, text
 from .coder import Coder, load_coder
 from .config import Config
 from .course import Course
@@ -53,7 +53,7 @@ def train(config: Config) -> text.Captioned:
         # Written after the states, since a run without one begins with this very file.
         stage.export_words(run / stage.WORDS, average.words)
     take_step = stage.make_step(wrapped, optimizer, own, config, accelerator, inputs_of)
-    for batch in data.batches(sampler, course, True, accelerator, config.workers):
+    for batch in loader.batches(sampler, course, True, accelerator, config.workers):
         replay.set_rates(optimizer, course.rate)
         loss = take_step(batch.tensors())
         follow(average, accelerator.unwrap_model(wrapped), course.step, own.ema)

@@ -22,7 +22,7 @@ def gradients(rank: int, ranks: int, folder: str) -> None:
     host.enter()
     from tiny_training import tiny_flashface, tiny_latents
 
-    from training import data, flashface, stage, text
+    from training import data, flashface, loader, stage, text
     from training.config import Stage
 
     torch.set_num_threads(1)
@@ -32,7 +32,7 @@ def gradients(rank: int, ranks: int, folder: str) -> None:
     # In float64, where the order of sums does not show.
     names = ("latents", "noise", "region", "heads", "references")
     exact = {name: getattr(batch, name).double() for name in names}
-    batch = data.part_of(dataclasses.replace(batch, **exact), rank, ranks)
+    batch = loader.part_of(dataclasses.replace(batch, **exact), rank, ranks)
     model: torch.nn.Module = text.Captioned(tiny_flashface(), text.Words(none.tolist())).double()
     net = model
     if ranks > 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 from tiny_training import HELD_OUT, tensors_of, tiny_config, tiny_latents
 
-from training import checkpoint, data, shards, text
+from training import checkpoint, data, loader, shards, text
 from training.config import Stage
 
 OWN = Stage(batch=8, share=2)
@@ -88,12 +89,19 @@ def test_a_batch_is_a_function_of_seed_and_step(latents):
 
 def test_processes_take_the_parts_of_one_batch(latents):
     whole = data.Sampler(latents, OWN, 7, NONE).draw(0, True)
-    parts = [data.part_of(whole, rank, 2) for rank in (0, 1)]
+    parts = [loader.part_of(whole, rank, 2) for rank in (0, 1)]
     for field in dataclasses.fields(whole):
         a = getattr(whole, field.name)
         b = [getattr(part, field.name) for part in parts]
         joined = b[0] if field.name == "reference_tokens" else torch.cat(b)
         assert torch.equal(a, joined), field.name
+
+
+def test_workers_that_are_started_anew_can_be_sent_what_draws(latents):
+    drawn = loader.Drawn(data.Sampler(latents, OWN, 7, NONE), True, 1, 2)
+    wanted, sent = drawn[5].tensors(), pickle.loads(pickle.dumps(drawn))[5].tensors()
+    assert wanted.keys() == sent.keys()
+    assert all(torch.equal(wanted[name], sent[name]) for name in wanted)
 
 
 def test_people_who_are_held_out_are_refused(tmp_path):
@@ -141,8 +149,8 @@ def test_batches_that_are_not_whole_groups_are_refused(latents):
     for with_references, ranks in ((True, 8), (True, 3), (False, 3)):
         batch = sampler.draw(0, with_references)
         with pytest.raises(ValueError, match=f"has no {ranks} equal parts"):
-            data.part_of(batch, 0, ranks)
-    assert len(data.part_of(sampler.draw(0, False), 3, 8).latents) == 1
+            loader.part_of(batch, 0, ranks)
+    assert len(loader.part_of(sampler.draw(0, False), 3, 8).latents) == 1
 
 
 def test_photos_with_other_numbers_of_captions_are_refused(tmp_path):
