@@ -39,10 +39,9 @@ def train(config: Config) -> text.Captioned:
     net = graph.Plain(stage.sizes_of(config.network))
     if own.start:
         net.unet.load_state_dict(load_base(Path(own.start).expanduser()))
-    if own.start and not config.network.clip and (run / stage.WORDS).exists():
-        words = stage.load_words(run / stage.WORDS)
-    else:
-        words = stage.make_words(config, latents, state)
+    exported = run / stage.WORDS
+    known = exported if own.start and exported.exists() else None
+    words = stage.make_words(config, latents, state, known)
     model = text.Captioned(net, words).to(accelerator.device)
     average, optimizer = make_average(model), stage.make_optimizer(model, own)
     stage.resume(state, model, average, optimizer)

@@ -94,9 +94,7 @@ def start(
         graph.load_compact(net, tensors)
     else:
         net.start_from(base.load_base(path), config.network.init)
-    if config.network.clip or state:
-        return text.Captioned(net, stage.make_words(config, latents, state))
-    return text.Captioned(net, stage.load_words(run / stage.WORDS))
+    return text.Captioned(net, stage.make_words(config, latents, state, run / stage.WORDS))
 
 
 def export(path: Path, model: text.Captioned, dtype: torch.dtype = torch.float32) -> None:

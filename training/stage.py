@@ -144,17 +144,18 @@ def save(course: Course, model: nn.Module, average: nn.Module, optimizer: Any) -
 
 
 def make_words(
-    config: Config, latents: Latents, state: dict[str, Any] | None = None
+    config: Config, latents: Latents, state: dict[str, Any] | None, path: Path | None = None
 ) -> text.Words | text.Clip:
-    """The text encoder that a recipe begins with.
+    """The text encoder that a stage begins with.
 
-    state: of a run that goes on. Words that only shards added since have are strangers to it.
+    state: of a run that goes on. Words that only shards added since have are strangers to it. path:
+    of words that were exported and go on with a new optimiser, beside words that are new.
     """
     if config.network.clip:
         return text.Clip(Path(config.network.clip).expanduser())
     if state:
         return text.Words(state["model"]["words.ids"].tolist())
-    return text.Words(latents.tokens.unique().tolist())
+    return text.Words(latents.tokens.unique().tolist(), load_words(path) if path else None)
 
 
 def export_words(path: Path, words: text.Words | text.Clip) -> None:

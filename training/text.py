@@ -24,17 +24,24 @@ LAST_WORD = 49405
 
 
 class Words(nn.Module):
-    """Contexts of captions; `ids` are the tokens whose rows are learned, sorted."""
+    """Contexts of captions; `ids` are the tokens whose rows are learned, sorted.
+
+    known: words that were learned before, whose tokens and rows these have too.
+    """
 
     ids: Tensor
     table: Tensor
     positions: Tensor
 
-    def __init__(self, ids: Sequence[int]) -> None:
+    def __init__(self, ids: Sequence[int], known: Words | None = None) -> None:
         super().__init__()
         table, positions = _tables()
-        chosen = torch.tensor(sorted({*ids, START, END}))
-        self.rows = nn.Parameter(table[chosen].clone())
+        before = known.ids if known else torch.empty(0, dtype=torch.long)
+        chosen = torch.tensor(sorted({*ids, *before.tolist(), START, END}))
+        rows = table[chosen].clone()
+        if known:
+            rows[torch.searchsorted(chosen, before)] = known.rows.detach()
+        self.rows = nn.Parameter(rows)
         self.register_buffer("ids", chosen)
         self.register_buffer("table", table, persistent=False)
         self.register_buffer("positions", positions, persistent=False)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_training import HELD_OUT, make_set, tiny_config
+from tiny_training import HELD_OUT, make_set, tiny_config, tiny_latents
 
 from flashface_core.demo.models import load_clip
 from training import (
@@ -56,6 +56,25 @@ def test_rows_of_captions_words_are_learned_and_no_others():
     (words(tokens) * torch.randn(2, text.LENGTH, text.WIDTH)).sum().backward()
     assert words.rows.grad is not None and (words.rows.grad.abs().amax(1) > 0).all()
     assert len(words.rows) == 5
+
+
+def test_words_that_go_on_keep_their_rows_beside_those_of_new_captions(tmp_path):
+    before, path = text.Words(text.tokenize("an old man")), tmp_path / stage.WORDS
+    with torch.no_grad():
+        before.rows.add_(torch.randn(before.rows.shape))
+    stage.export_words(path, before)
+    photos = tiny_latents(1, 2)
+    captions = torch.tensor([[text.tokenize("a zebra")], [text.tokenize("an old zebra")]])
+    photos = dataclasses.replace(photos, tokens=captions.int())
+    after = stage.make_words(tiny_config(), photos, None, path)
+    assert isinstance(after, text.Words)
+    assert set(after.ids.tolist()) == {*before.ids.tolist(), *captions.unique().tolist()}
+    learned = dict(zip(before.ids.tolist(), before.rows.half().float(), strict=True))
+    for number, row in zip(after.ids.tolist(), after.rows, strict=True):
+        assert torch.equal(row, learned.get(number, after.table[number]))
+    state = {"model": {"words.ids": before.ids}}  # whose rows its own optimiser goes on with
+    going_on = stage.make_words(tiny_config(), photos, state, path)
+    assert isinstance(going_on, text.Words) and torch.equal(going_on.ids, before.ids)
 
 
 def test_the_schedule_is_comfyuis():
@@ -209,6 +228,12 @@ def test_metrics_of_steps_that_were_lost_are_forgotten(tmp_path):
     assert json.loads((tmp_path / "config.0.json").read_text())["seed"] == 0
 
 
+def test_json_has_none_for_what_is_no_number():
+    found = record.as_json_has_it({"a": [0.5, float("nan")], "b": (float("inf"), 3, "nan")})
+    assert json.dumps(found, allow_nan=False) == '{"a": [0.5, null], "b": [null, 3, "nan"]}'
+    assert np.isnan(np.asarray(found["a"], float)).tolist() == [False, True]
+
+
 def test_an_average_follows_shared_weights_once():
     class Twice(torch.nn.Module):
         def __init__(self):
@@ -228,9 +253,3 @@ def test_rates_rise_and_fall():
     rates = [steps.learning_rate(step, step / 100, 1.0, 0.1, 10) for step in range(100)]
     assert rates[0] == pytest.approx(0.1, rel=0.01) and rates.index(max(rates)) == 9
     assert rates[-1] == pytest.approx(0.1, rel=0.01)
-def test_json_has_none_for_what_is_no_number():
-    found = record.as_json_has_it({"a": [0.5, float("nan")], "b": (float("inf"), 3, "nan")})
-    assert json.dumps(found, allow_nan=False) == '{"a": [0.5, null], "b": [null, 3, "nan"]}'
-    assert np.isnan(np.asarray(found["a"], float)).tolist() == [False, True]
-
-
