@@ -2,7 +2,8 @@
 
 A stage ends after `steps` steps. With `minutes` set it ends by the clock instead, and the learning
 rate falls by the clock too: for machines that are lent for a while. Such a run is not repeated bit
-by bit; what a step sees is a function of its number all the same.
+by bit; what a step sees is a function of its number all the same. Of several processes the first
+one's clock is everybody's: with clocks of their own they would learn at rates of their own.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from . import checkpoint, record
 from .config import Config
 from .steps import learning_rate
 
+Agree = Callable[[float, bool], tuple[float, bool]]
+
 
 class Lasting(Protocol):
     """What the settings of every stage say about its length and rate."""
@@ -34,8 +37,9 @@ class Lasting(Protocol):
 class Course:
     """The steps of a stage, from where `state` says that it was left.
 
-    own: the stage's settings. main: whether this process shows and notes anything. agree: makes
-    one answer of all processes'; see `stage.agreed`.
+    own: the stage's settings. main: whether this process shows and notes anything. agree: makes one
+    of all processes' answers (how much of the stage is behind, whether to stop); see
+    `stage.agreed`.
     """
 
     def __init__(
@@ -45,7 +49,7 @@ class Course:
         folder: Path,
         state: dict[str, Any] | None,
         main: bool = True,
-        agree: Callable[[bool], bool] = bool,
+        agree: Agree = lambda done, stop: (done, stop),
     ) -> None:
         from tqdm import tqdm
 
@@ -56,6 +60,8 @@ class Course:
         self.began = self.lap = time.monotonic()
         self.stop = checkpoint.stop_asked()
         self.losses: list[Tensor] = []
+        self.done, _ = agree(self._done(), False)
+        """How much of the stage is behind, 0 to 1."""
         self.finished = self.last = self.done >= 1
         if main:
             record.open_run(folder, config)
@@ -73,9 +79,7 @@ class Course:
         """What the stage has taken, earlier starts included."""
         return self.spent + time.monotonic() - self.began
 
-    @property
-    def done(self) -> float:
-        """How much of the stage is behind, 0 to 1."""
+    def _done(self) -> float:
         if self.own.minutes:
             return min(self.seconds / (60 * self.own.minutes), 1.0)
         return min(self.step / max(self.own.steps, 1), 1.0)
@@ -91,8 +95,9 @@ class Course:
         self.step += 1
         self.losses.append(loss.detach())
         # Asked once a step: two answers could differ, and a stop between them would save nothing.
-        self.finished = self.agree(self.done >= 1)
-        self.last = self.agree(self.finished or self.stop())
+        self.done, stop = self.agree(self._done(), self.stop())
+        self.finished = self.done >= 1
+        self.last = self.finished or stop
         self.bar.update()
         if self.main and self.step % self.config.log_every == 0:
             mean = float(torch.stack(self.losses).mean())

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from . import checkpoint, data, diffusion, host, text
 from .config import Config, Network, Stage
-from .course import Course
+from .course import Agree, Course
 from .data import Latents
 from .latents import latent_folders, latents_key, made_by
 from .replay import Replayed, plain_rates, rates_of
@@ -44,16 +44,21 @@ def make_accelerator(config: Config) -> Any:
     return Accelerator(cpu=config.device == "cpu", mixed_precision=precision)
 
 
-def agreed(accelerator: Any) -> Callable[[bool], bool]:
-    """Whether any process says so: all of them end after the same step."""
+def agreed(accelerator: Any) -> Agree:
+    """Makes one of all processes' answers, so that all of them end after the same step.
 
-    def any_of(answer: bool) -> bool:
+    How much is behind the first one says; it is time to stop when any of them was asked to.
+    """
+
+    def of_all(done: float, stop: bool) -> tuple[float, bool]:
         if accelerator.num_processes == 1:
-            return answer
-        asked = torch.tensor(float(answer), device=accelerator.device)
-        return bool(accelerator.reduce(asked) > 0)
+            return done, stop
+        first = done if accelerator.is_main_process else 0.0
+        said = torch.tensor([first, float(stop)], dtype=torch.float64, device=accelerator.device)
+        done, stops = accelerator.reduce(said).tolist()  # sums
+        return done, stops > 0
 
-    return any_of
+    return of_all
 
 
 def read_latents(config: Config, run: Path, coder_key: str) -> tuple[Latents, Latents]:

@@ -7,7 +7,11 @@ imports it before anything else.
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
 from datetime import timedelta
+from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -18,7 +22,10 @@ from training import host
 
 
 def gradients(rank: int, ranks: int, folder: str) -> None:
-    """The gradients of one step, averaged over ranks, into a file of rank 0's."""
+    """The gradients of one step, averaged over ranks, into a file of rank 0's.
+
+    Several processes write into a file each, too, what they agreed on; see `_agreed`.
+    """
     host.enter()
     from tiny_training import tiny_flashface, tiny_latents
 
@@ -44,7 +51,27 @@ def gradients(rank: int, ranks: int, folder: str) -> None:
     given = batch.tensors()
     predicted = model(**flashface.inputs_of(given))
     stage.loss_of(predicted, given, own).backward()
+    if ranks > 1:
+        Path(folder, f"agreed-{rank}.json").write_text(json.dumps(_agreed(rank, ranks)))
     if rank == 0:
         torch.save({n: p.grad for n, p in net.named_parameters()}, f"{folder}/{ranks}.pt")
     if ranks > 1:
         torch.distributed.destroy_process_group()
+
+
+def _agreed(rank: int, ranks: int) -> tuple[float, bool]:
+    """What processes agree on of which each is as far as its number, and the last is to stop."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    from training import stage
+
+    own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks}
+    # Its state is one for all of a process, which has been alone before and will be again.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    try:
+        with patch.dict(os.environ, {name: str(number) for name, number in own.items()}):
+            agree = stage.agreed(Accelerator(cpu=True))
+        return agree(0.25 + rank / ranks, rank == ranks - 1)
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=True)

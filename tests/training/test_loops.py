@@ -32,6 +32,7 @@ from tiny_training import (
 
 from training import autoencoder, base, checkpoint, flashface, stage, text
 from training.config import Config
+from training.course import Course
 from training.latents import MADE_BY, latent_folders, made_by
 
 RUN = ["flashface.steps=8", "flashface.batch=4", "save_every=2", "sample_every=100", "log_every=5"]
@@ -163,6 +164,22 @@ def test_two_processes_are_one(tmp_path):
     largest = max(float(gradient.abs().max()) for gradient in one.values())
     for name, gradient in one.items():
         assert (gradient - two[name]).abs().max() < 1e-6 * largest, name
+    # The first one's clock and anybody's stop are everybody's.
+    said = [json.loads((tmp_path / f"agreed-{rank}.json").read_text()) for rank in (0, 1)]
+    assert said == [[0.25, True]] * 2
+
+
+def test_the_rate_falls_and_a_stage_ends_by_what_all_have_agreed_on(tmp_path):
+    settings = tiny_config("base.minutes=100", "base.warmup=1", "base.lr_end=0")
+    behind = iter([0.0, 0.5, 1.0])
+    course = Course(
+        settings, settings.base, tmp_path, None, False, lambda *_: (next(behind), False)
+    )
+    assert course.rate == settings.base.lr
+    course.note(torch.zeros(()))
+    assert course.rate == pytest.approx(settings.base.lr / 2) and not course.last
+    course.note(torch.zeros(()))
+    assert course.finished and course.last
 
 
 def test_four_people_are_learned_and_their_references_count(tmp_path):
