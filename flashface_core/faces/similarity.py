@@ -193,9 +193,13 @@ def compare(
 ) -> Comparison:
     """Every face of `pictures` against the largest face of each reference crop and target photo.
 
-    Each picture is taken when its turn has come: references, targets, pictures. Of several targets
-    the most similar counts. Raises SimilarityError when there is no picture, no reference, or no
-    target with a face that can be compared, or the detector finds no landmarks.
+    All pictures are RGB, of any size and not all of one; each is taken when its turn has come:
+    references, targets, pictures. The cosines found lie in -1..1: of each face one with every
+    reference that has a face, in their order, and, where `targets` are given, the largest of those
+    with them. A picture without a face adds no score, but counts in `Comparison.images`.
+
+    Raises SimilarityError when there is no picture, no reference or, where targets are given, no
+    target with a face that can be compared, and when the detector finds no landmarks.
     """
     known = _largest(references, "reference face", detector, recognizer)
     held_out = (
