@@ -64,6 +64,8 @@ def read_photos(folders: Sequence[Path], allowed: range | None = None) -> Photos
     Raises FileNotFoundError where there are none, ValueError for people who are not `allowed` and
     for photos without the renderer's numbers.
     """
+    from tqdm import tqdm
+
     places = find_photos(folders)
     wrong = sorted({p.person for p in places if allowed is not None and p.person not in allowed})
     if wrong and allowed is not None:
@@ -73,7 +75,8 @@ def read_photos(folders: Sequence[Path], allowed: range | None = None) -> Photos
             "--split judges and --split judges-held-out."
         )
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        photos = list(pool.map(_read, places))
+        read = pool.map(_read, places)
+        photos = list(tqdm(read, "photos read", len(places), unit="photo", mininterval=2))
     pictures, boxes, records = zip(*photos, strict=True)
     return Photos(
         pictures=torch.from_numpy(np.stack(pictures)),
