@@ -42,7 +42,7 @@ from training.evaluation import (
 from training.evaluation.people import HeldOut, Person
 from training.steps import torch_random_of
 
-OWN = Evaluate(steps=4, cfg=3.0, strength=0.9, launch=600, batch=6, repeat_to=2, references=2)
+OWN = Evaluate(steps=2, cfg=3.0, strength=0.9, launch=600, batch=6, repeat_to=2, references=2)
 ATTRIBUTES = {"sex": "female", "age_class": "young", "hair": "red", "style": "long",
               "glasses": "round", "scene": "park", "garment": "shirt"}  # fmt: skip
 
@@ -181,10 +181,10 @@ def test_one_command_paints_judges_and_writes(tmp_path, monkeypatch):
     monkeypatch.setenv("FLASHFACE_CACHE", str(tmp_path))
     monkeypatch.setattr(evaluate, "DOCS", tmp_path / "docs")
     monkeypatch.setattr(evaluate, "_outside", PixelJudges)
-    config, _ = tiny_run(tmp_path)
+    config, _ = tiny_run(tmp_path, "evaluate.people=3")
     folder = evaluate.evaluate(config, PixelJudges(), docs=True, command="the command")
     found = json.loads((folder / "results.json").read_text(), parse_constant=pytest.fail)
-    assert found["conditions"]["N = 0"]["shown"]["embedding"] == [None] * 4
+    assert found["conditions"]["N = 0"]["shown"]["embedding"] == [None] * 3
     assert [claim["number"] for claim in found["claims"]] == [
         "identity",
         "prompt",
@@ -197,7 +197,7 @@ def test_one_command_paints_judges_and_writes(tmp_path, monkeypatch):
         "embedding", "numbers", "dlib"}  # fmt: skip
     start, none = (found["conditions"][name] for name in ("start", "N = 0"))
     assert start["target"]["embedding"] != none["target"]["embedding"]
-    assert len(start["target"]["embedding"]) == 4
+    assert len(start["target"]["embedding"]) == 3
     assert len(found["conditions"]["child s 1 c 1 launch 500"]["people"]) == 2
     page = (tmp_path / "docs" / "EVIDENCE.md").read_text()
     assert "**Rendered people only" in page and "FAILED" in page and "the command" in page
@@ -206,8 +206,12 @@ def test_one_command_paints_judges_and_writes(tmp_path, monkeypatch):
         assert f"(images/evidence_{link}.webp)" in page
         assert (tmp_path / "docs" / "images" / f"evidence_{link}.webp").stat().st_size < 300_000
     monkeypatch.setattr(painting, "paint", None)  # all of it was kept
-    evaluate.evaluate(config, PixelJudges())
-    few = dataclasses.replace(config.evaluate, claims=(3,))
+    studio = painting.open_studio(config)
+    kept = {own.condition.name: own for own in painting.paint_all(studio, folder)}
+    assert list(kept) == list(found["conditions"])
+    assert kept["start"].latents.shape == (3, 4, GRID, GRID)
+    monkeypatch.setattr(painting, "open_studio", lambda _: studio)
+    few = dataclasses.replace(config.evaluate, claims=())
     assert evaluate.through_nodes(dataclasses.replace(config, evaluate=few), 1) < 1e-4
 
 
@@ -226,7 +230,7 @@ def test_without_adults_the_claim_about_ages_is_left_out(caplog):
 
 def test_sheets_hide_who_is_who(tmp_path, monkeypatch):
     monkeypatch.setenv("FLASHFACE_CACHE", str(tmp_path))
-    config, run = tiny_run(tmp_path)
+    config, run = tiny_run(tmp_path, "evaluate.steps=1")
     studio = painting.open_studio(config)
     key = sheets.make_sheets(studio, run / "sheets", 3)
     answers = json.loads(key.read_text())

@@ -183,10 +183,10 @@ def test_the_rate_falls_and_a_stage_ends_by_what_all_have_agreed_on(tmp_path):
 
 
 def test_four_people_are_learned_and_their_references_count(tmp_path):
-    changes = ("run=overfit", "flashface.steps=70", "flashface.batch=8", "flashface.lr=2e-3",
+    changes = ("run=overfit", "flashface.steps=32", "flashface.batch=12", "flashface.lr=4e-3",
                "flashface.lr_end=5e-4", "flashface.ema=0.9", "flashface.references=1",
                "flashface.drop_references=0", "flashface.drop_both=0", "network.init=copy",
-               "sample_every=35", "save_every=100", "log_every=10")  # fmt: skip
+               "sample_every=16", "save_every=100", "log_every=4")  # fmt: skip
     settings = tiny_config(*changes)
     latents = tiny_latents(4, 6)
     known = dataclasses.replace(latents, people=latents.people + HELD_OUT)  # the very same people
@@ -197,7 +197,7 @@ def test_four_people_are_learned_and_their_references_count(tmp_path):
     own, stranger = (metrics(run, f"{whose}_over_t")[-1] for whose in ("own", "stranger"))
     assert np.mean(own) < np.mean(stranger)  # at single times it is a matter of the processor
     gains = metrics(run, "identity_gain")
-    assert gains[-1] > gains[0] > 0  # 3.0e-4 after 1.1e-4 when this was written
+    assert gains[-1] > gains[0] > 0  # 3.9e-4 after 1.4e-4 when this was written
 
 
 def metrics(run: Path, name: str) -> list[Any]:
