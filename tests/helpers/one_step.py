@@ -66,11 +66,11 @@ def _agreed(rank: int, ranks: int) -> tuple[float, bool]:
 
     from training import stage
 
-    own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks}
+    ours = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks}
     # Its state is one for all of a process, which has been alone before and will be again.
     AcceleratorState._reset_state(reset_partial_state=True)
     try:
-        with patch.dict(os.environ, {name: str(number) for name, number in own.items()}):
+        with patch.dict(os.environ, {name: str(number) for name, number in ours.items()}):
             agree = stage.agreed(Accelerator(cpu=True))
         return agree(0.25 + rank / ranks, rank == ranks - 1)
     finally:
