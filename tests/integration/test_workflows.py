@@ -69,6 +69,8 @@ def test_the_files_are_what_their_description_makes(info: Json) -> None:
 
 
 def test_every_text_of_a_template_has_its_chinese(info: Json) -> None:
+    if lacks := {node for name in NAMES for node in missing(name, info)}:
+        pytest.skip(f"this ComfyUI is older than {', '.join(lacks)}")
     file, text = next(iter(make_workflows.translations(info).items()))
     assert (ROOT / file).read_text(encoding="utf-8") == text, "run scripts/make_workflows.py"
     known = json.loads(text)
