@@ -49,14 +49,8 @@ def blueprint(graph: Graph, title: str, ends: Ends) -> Json:
         "revision": 0,
         "config": {},
         "name": title,
-        "inputNode": {
-            "id": INPUTS,
-            "bounding": [left - GAP - WIDTH, middle, WIDTH, 40 + ROW * len(into)],
-        },
-        "outputNode": {
-            "id": OUTPUTS,
-            "bounding": [right + GAP, middle, WIDTH, 40 + ROW * len(out)],
-        },
+        "inputNode": _end(INPUTS, left - GAP - WIDTH, middle, into),
+        "outputNode": _end(OUTPUTS, right + GAP, middle, out),
         "inputs": into,
         "outputs": out,
         "widgets": [],
@@ -106,6 +100,7 @@ def _output(graph: Graph, links: list[Any], slot: int, name: str, output: Output
 
 
 def _end(identity: int, x: int, y: int, rows: list[Json]) -> Json:
+    """The box at one end of a subgraph."""
     return {"id": identity, "bounding": [x, y, WIDTH, 2 * ROW + ROW * len(rows)]}
 
 
