@@ -12,6 +12,7 @@ from templates.blueprints import BLUEPRINTS
 from workflow_files import ROOT, SIDE, STEPS
 
 PICTURE, SWAP = "FlashFace - photos and prompt to a picture", "FlashFace - swap a face"
+PERSON = "FlashFace - add a person to a MODEL"
 # The blueprint's node between Load Image and Save Image, with a small picture of few steps.
 AROUND = """([side, steps, photos]) => {
   const [whole] = app.graph.nodes;
@@ -32,6 +33,37 @@ AROUND = """([side, steps, photos]) => {
     for (const widget of node.widgets ?? [])
       if (widget.name === "steps") widget.value = steps;
       else if (widget.name === "megapixels") widget.value = (side / 1024) ** 2;
+}"""
+# A graph that paints without a person, and the blueprint's node put into its MODEL.
+WITHIN = """([side, steps]) => {
+  const [whole] = app.graph.nodes;
+  const put = (kind, values = {}) => {
+    const node = LiteGraph.createNode(kind);
+    app.graph.add(node);
+    for (const [name, value] of Object.entries(values))
+      node.widgets.find(widget => widget.name === name).value = value;
+    return node;
+  };
+  const link = (from, output, to, input) => from.connect(from.findOutputSlot(output), to, input);
+  const loader = put("FlashFaceDemoLoader"), person = put("FlashFaceDemoPerson");
+  const words = put("CLIPTextEncode", {text: "a woman"}), none = put("CLIPTextEncode");
+  const latent = put("EmptyLatentImage", {width: side, height: side});
+  const sampler = put("KSampler", {steps}), decode = put("VAEDecode"), saved = put("SaveImage");
+  const region = put("FlashFaceRegion", {width: side, height: side});
+  for (const text of [words, none]) link(loader, "clip", text, "clip");
+  link(loader, "model", whole, "model");
+  link(loader, "flashface", whole, "flashface");
+  link(loader, "vae", whole, "vae");
+  link(person, "photos", whole, "photos");
+  link(none, "CONDITIONING", whole, "negative");
+  link(region, "region", whole, "face_region");
+  link(whole, "model", sampler, "model");
+  link(words, "CONDITIONING", sampler, "positive");
+  link(none, "CONDITIONING", sampler, "negative");
+  link(latent, "LATENT", sampler, "latent_image");
+  link(sampler, "LATENT", decode, "samples");
+  link(loader, "vae", decode, "vae");
+  link(decode, "IMAGE", saved, "images");
 }"""
 SIZES = """() => app.graph.nodes.filter(node => node.type === "SaveImage").flatMap(
   node => (node.imgs ?? []).map(picture => [picture.naturalWidth, picture.naturalHeight]))"""
@@ -55,10 +87,22 @@ def test_the_node_search_knows_them(open_page: Callable[..., Page]) -> None:
 def test_photos_and_a_blueprint_give_a_picture(
     name: str, photos: dict[str, str], open_page: Callable[..., Page]
 ) -> None:
-    page = open_page()
-    file = ROOT / "subgraphs" / f"{name}.json"
-    workflow = json.loads(file.read_text(encoding="utf-8"))
-    load_workflow(page, {**workflow, "id": workflow["nodes"][0]["type"]})
+    page = _opened(name, open_page)
     page.evaluate(AROUND, [SIDE, STEPS, photos])
     run_workflow(page)
     assert page.evaluate(SIZES) == [[SIDE, SIDE]]
+
+
+def test_a_blueprint_adds_a_person_to_a_model(open_page: Callable[..., Page]) -> None:
+    page = _opened(PERSON, open_page)
+    page.evaluate(WITHIN, [SIDE, STEPS])
+    run_workflow(page)
+    assert page.evaluate(SIZES) == [[SIDE, SIDE]]
+
+
+def _opened(name: str, open_page: Callable[..., Page]) -> Page:
+    """A graph of nothing but that blueprint's node."""
+    page = open_page()
+    workflow = json.loads((ROOT / "subgraphs" / f"{name}.json").read_text(encoding="utf-8"))
+    load_workflow(page, {**workflow, "id": workflow["nodes"][0]["type"]})
+    return page
