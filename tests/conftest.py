@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -38,6 +39,20 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure() -> None:
     """Delete the base directory of the in-process ComfyUI."""
     shutil.rmtree(host_pack.BASE, ignore_errors=True)
+
+
+class _NotOfOtherTests(logging.Filter):
+    """Leaves out ComfyUI's notice, whenever it loads a model, that a test before keeps another."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "memory leak with model" not in record.getMessage()
+
+
+@pytest.fixture(autouse=True)
+def own_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """What a test captures of the log is its own, whichever tests its process ran before."""
+    with caplog.filtering(_NotOfOtherTests()):
+        yield
 
 
 @pytest.fixture(scope="session")
