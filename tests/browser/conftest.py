@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from browser_graphs import ADD_NODE
 from playwright.sync_api import ConsoleMessage, Page
 from setup.browser import browser, open_comfyui
 from setup.comfy_server import ComfyServer
@@ -51,6 +52,7 @@ def open_page(chromium: Any, ready: ComfyServer) -> Iterator[Callable[..., Page]
             errors.append(message.text)
 
     def watch(page: Page) -> None:
+        page.add_init_script(ADD_NODE)
         page.on("console", listen)
         page.on("pageerror", lambda error: errors.append(str(error)))
 

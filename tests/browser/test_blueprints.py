@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
+from browser_graphs import SAVED_SIZES, OpenPage
 from playwright.sync_api import Page
 from setup.browser import load_workflow, run_workflow
 from templates.blueprints import BLUEPRINTS
@@ -16,17 +16,10 @@ PERSON = "FlashFace - add a person to a MODEL"
 # The blueprint's node between Load Image and Save Image, with a small picture of few steps.
 AROUND = """([side, steps, photos]) => {
   const [whole] = app.graph.nodes;
-  const put = kind => {
-    const node = LiteGraph.createNode(kind);
-    app.graph.add(node);
-    return node;
-  };
   for (const [input, file] of Object.entries(photos)) {
-    const photo = put("LoadImage");
-    photo.widgets.find(widget => widget.name === "image").value = file;
-    photo.connect(0, whole, input);
+    addNode("LoadImage", [0, 0], {image: file}).connect(0, whole, input);
   }
-  whole.connect(0, put("SaveImage"), "images");
+  whole.connect(0, addNode("SaveImage"), "images");
   for (const widget of whole.widgets)
     if (["width", "height"].includes(widget.name)) widget.value = side;
   for (const node of whole.subgraph.nodes)
@@ -37,13 +30,7 @@ AROUND = """([side, steps, photos]) => {
 # A graph that paints without a person, and the blueprint's node put into its MODEL.
 WITHIN = """([side, steps]) => {
   const [whole] = app.graph.nodes;
-  const put = (kind, values = {}) => {
-    const node = LiteGraph.createNode(kind);
-    app.graph.add(node);
-    for (const [name, value] of Object.entries(values))
-      node.widgets.find(widget => widget.name === name).value = value;
-    return node;
-  };
+  const put = (kind, values) => addNode(kind, [0, 0], values);
   const link = (from, output, to, input) => from.connect(from.findOutputSlot(output), to, input);
   const loader = put("FlashFaceDemoLoader"), person = put("FlashFaceDemoPerson");
   const words = put("CLIPTextEncode", {text: "a woman"}), none = put("CLIPTextEncode");
@@ -65,11 +52,9 @@ WITHIN = """([side, steps]) => {
   link(loader, "vae", decode, "vae");
   link(decode, "IMAGE", saved, "images");
 }"""
-SIZES = """() => app.graph.nodes.filter(node => node.type === "SaveImage").flatMap(
-  node => (node.imgs ?? []).map(picture => [picture.naturalWidth, picture.naturalHeight]))"""
 
 
-def test_the_node_search_knows_them(open_page: Callable[..., Page]) -> None:
+def test_the_node_search_knows_them(open_page: OpenPage) -> None:
     page = open_page()
     page.evaluate("app.extensionManager.command.execute('Workspace.SearchBox.Toggle')")
     page.keyboard.type("FlashFace -")
@@ -85,22 +70,22 @@ def test_the_node_search_knows_them(open_page: Callable[..., Page]) -> None:
     ],
 )
 def test_photos_and_a_blueprint_give_a_picture(
-    name: str, photos: dict[str, str], open_page: Callable[..., Page]
+    name: str, photos: dict[str, str], open_page: OpenPage
 ) -> None:
     page = _opened(name, open_page)
     page.evaluate(AROUND, [SIDE, STEPS, photos])
     run_workflow(page)
-    assert page.evaluate(SIZES) == [[SIDE, SIDE]]
+    assert page.evaluate(SAVED_SIZES) == [[SIDE, SIDE]]
 
 
-def test_a_blueprint_adds_a_person_to_a_model(open_page: Callable[..., Page]) -> None:
+def test_a_blueprint_adds_a_person_to_a_model(open_page: OpenPage) -> None:
     page = _opened(PERSON, open_page)
     page.evaluate(WITHIN, [SIDE, STEPS])
     run_workflow(page)
-    assert page.evaluate(SIZES) == [[SIDE, SIDE]]
+    assert page.evaluate(SAVED_SIZES) == [[SIDE, SIDE]]
 
 
-def _opened(name: str, open_page: Callable[..., Page]) -> Page:
+def _opened(name: str, open_page: OpenPage) -> Page:
     """A graph of nothing but that blueprint's node."""
     page = open_page()
     workflow = json.loads((ROOT / "subgraphs" / f"{name}.json").read_text(encoding="utf-8"))

@@ -20,10 +20,7 @@ NAMES = """node => ({
 })"""
 ALONE = """kind => {
   app.graph.clear();
-  const node = LiteGraph.createNode(kind);
-  node.pos = [300, 200];
-  app.graph.add(node);
-  app.canvas.selectNode(node);
+  app.canvas.selectNode(addNode(kind, [300, 200]));
 }"""
 TEXT = "number => app.graph.getNodeById(number).widgets[0].value"
 SHOWN = f"() => Object.fromEntries(app.graph.nodes.map(node => [node.type, ({NAMES})(node)]))"

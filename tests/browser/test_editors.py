@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from browser_graphs import DESIGNS, OpenPage
 from PIL import Image
 from playwright.sync_api import Locator, Page
 from setup.browser import load_workflow, run_workflow
@@ -19,13 +19,7 @@ WIDTH, HEIGHT = 960, 640
 BUILD = """([width, height, boxes]) => {
   const graph = app.graph;
   graph.clear();
-  const add = (type, x, y) => {
-    const node = LiteGraph.createNode(type);
-    graph.add(node);
-    node.pos = [x, y];
-    return node;
-  };
-  const region = add("FlashFaceRegion", 460, 60);
+  const region = addNode("FlashFaceRegion", [460, 60]);
   region.setSize([290, 500]);
   const set = (name, value) => {
     const widget = region.widgets.find(widget => widget.name === name);
@@ -34,10 +28,10 @@ BUILD = """([width, height, boxes]) => {
   };
   set("width", width);
   set("height", height);
-  const drawn = add("MaskToImage", 820, 60), saved = add("SaveImage", 820, 160);
+  const drawn = addNode("MaskToImage", [820, 60]), saved = addNode("SaveImage", [820, 160]);
   region.connect(0, drawn, 0);
   drawn.connect(0, saved, 0);
-  if (boxes) add("CreateBoundingBoxes", 0, 60);
+  if (boxes) addNode("CreateBoundingBoxes", [0, 60]);
   app.canvas.ds.scale = 0.8;
   app.canvas.ds.offset = [100, 60];
   app.canvas.setDirty(true, true);
@@ -46,15 +40,9 @@ BUILD = """([width, height, boxes]) => {
 # A Curve Editor, FlashFace Schedule, and a node that makes it run.
 CURVE = """() => {
   app.graph.clear();
-  const add = (type, x, y) => {
-    const node = LiteGraph.createNode(type);
-    app.graph.add(node);
-    node.pos = [x, y];
-    return node;
-  };
-  const curve = add("CurveEditor", 0, 60), schedule = add("FlashFaceSchedule", 360, 60);
+  const curve = addNode("CurveEditor", [0, 60]), schedule = addNode("FlashFaceSchedule", [360, 60]);
   curve.connect(0, schedule, schedule.findInputSlot("strength_curve"));
-  schedule.connect(0, add("PreviewAny", 740, 60), 0);
+  schedule.connect(0, addNode("PreviewAny", [740, 60]), 0);
   app.canvas.ds.scale = 0.8;
   app.canvas.ds.offset = [100, 60];
   app.canvas.setDirty(true, true);
@@ -63,9 +51,7 @@ CURVE = """() => {
 # A photo, as the picture that the boxes of Face Region belong to.
 PHOTO = """() => {
   const region = app.graph.nodes.find(node => node.type === "FlashFaceRegion");
-  const photo = LiteGraph.createNode("LoadImage");
-  app.graph.add(photo);
-  photo.pos = [0, 500];
+  const photo = addNode("LoadImage", [0, 500]);
   const image = photo.widgets.find(widget => widget.name === "image");
   image.value = image.options.values[0];
   image.callback?.(image.value);
@@ -79,11 +65,8 @@ SOURCE = """type => {
 }"""
 NODE = "app.graph.nodes.find(node => node.type === '{}')"
 LINK = f"{NODE.format('FlashFaceRegion')}.isInputConnected(0)"
-DESIGNS = pytest.mark.parametrize("modern", [False, True], ids=["canvas nodes", "Nodes 2.0"])
 
 RECENT = pytest.mark.usefixtures("recent")
-
-OpenPage = Callable[..., Page]
 
 
 def values(page: Page, kind: str) -> dict[str, Any]:

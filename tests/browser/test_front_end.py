@@ -11,9 +11,7 @@ from workflow_files import ROOT, read_workflow
 
 ALONE = """type => {
   app.graph.clear();
-  const node = LiteGraph.createNode(type);
-  app.graph.add(node);
-  app.canvas.selectNode(node);
+  app.canvas.selectNode(addNode(type));
   app.canvas.setDirty(true, true);
 }"""
 # A run that takes minutes.

@@ -2,49 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 import pytest
+from browser_graphs import DESIGNS, OpenPage
 from playwright.sync_api import Page
 
-PUT = """kind => {
+# Each node's left edge, and a widget that the panel lists of it.
+NODES = {"FlashFaceRegion": (100, "square"), "FlashFaceSchedule": (500, "preset")}
+EDITORS = ("flashface-boxes", "flashface-schedule")
+BUILD = """places => {
   app.graph.clear();
-  const node = LiteGraph.createNode(kind);
-  app.graph.add(node);
-  node.pos = [100, 160];
-  node.setSize([360, 600]);
+  for (const [kind, [x]] of Object.entries(places)) addNode(kind, [x, 160]).setSize([360, 600]);
   Object.assign(app.canvas.ds, {scale: 1, offset: [0, 0]});
 }"""
-OPEN = "app.extensionManager.setting.set('Comfy.RightSidePanel.IsOpen', true)"
-KINDS = [
-    ("FlashFaceRegion", "flashface-boxes", "square"),
-    ("FlashFaceSchedule", "flashface-schedule", "preset"),
-]
 
 
-@pytest.mark.usefixtures("recent")
+@DESIGNS
 @pytest.mark.parametrize("size", [(1280, 800), (1920, 1080)], ids=["1280", "1920"])
-@pytest.mark.parametrize("modern", [False, True], ids=["canvas nodes", "Nodes 2.0"])
-@pytest.mark.parametrize(("kind", "canvas", "widget"), KINDS, ids=["region", "schedule"])
-def test_an_editor_keeps_its_size_while_the_panel_shows_its_node(
-    kind: str,
-    canvas: str,
-    widget: str,
-    modern: bool,
-    size: tuple[int, int],
-    open_page: Callable[..., Page],
+def test_editors_keep_their_size_while_the_panel_shows_their_nodes(
+    modern: bool, size: tuple[int, int], open_page: OpenPage
 ) -> None:
     page = open_page(modern=modern, size=size)
-    page.evaluate(PUT, kind)
+    page.evaluate(BUILD, NODES)
     page.wait_for_timeout(500)
-    drawn = page.get_by_test_id(canvas)
-    before = drawn.bounding_box()
-    assert before is not None and before["width"] > 300
-    page.evaluate(OPEN)
-    page.mouse.click(250, 145)  # the node's title
-    page.get_by_test_id("properties-panel").get_by_text(widget, exact=True).wait_for(timeout=5000)
-    page.wait_for_timeout(500)
-    assert drawn.bounding_box() == before
+    before = frames(page)
+    assert all(frame and frame["width"] > 300 for frame in before)
+    page.evaluate("app.canvas.deselectAll()")
+    panel = page.get_by_test_id("properties-panel")
+    if not panel.count():
+        page.get_by_role("button", name="Toggle properties panel").first.click()
+    for x, widget in NODES.values():
+        page.mouse.click(x + 150, 145)  # the node's title
+        panel.get_by_text(widget, exact=True).wait_for(timeout=5000)
+        page.wait_for_timeout(500)
+        assert frames(page) == before
     page.evaluate("app.canvas.deselectAll()")
     page.wait_for_timeout(200)
-    assert drawn.bounding_box() == before
+    assert frames(page) == before
+
+
+def frames(page: Page) -> list[Any]:
+    """Where the editors lie on the page, and how large they are."""
+    return [page.get_by_test_id(name).bounding_box() for name in EDITORS]

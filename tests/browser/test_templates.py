@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from browser_graphs import DESIGNS, click_template
 from playwright.sync_api import Page, expect
 from setup.browser import load_workflow, run_workflow
 from setup.comfy_server import ComfyServer
@@ -41,9 +42,7 @@ SIZES = "() => Object.fromEntries(app.graph.nodes.map(node => [node.id, [...node
 def choose_template(page: Page, name: str) -> None:
     """Open a template with the mouse, from the Templates dialog."""
     page.evaluate("app.extensionManager.command.execute('Comfy.BrowseTemplates')")
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_text(PACK_NAME, exact=True).first.click()
-    dialog.get_by_test_id(f"template-workflow-{name}").click()
+    click_template(page, name)
     page.wait_for_function("id => app.graph.id === id", arg=read_workflow(name)["id"])
     page.wait_for_timeout(500)
 
@@ -114,7 +113,7 @@ def test_the_search_of_templates_finds_ours(open_page: Callable[..., Page]) -> N
         expect(dialog.locator(f"[data-testid^=template-workflow-{name}]")).to_have_count(1)
 
 
-@pytest.mark.parametrize("modern", [False, True], ids=["canvas nodes", "Nodes 2.0"])
+@DESIGNS
 def test_a_workflow_opens_from_its_file(modern: bool, open_page: Callable[..., Page]) -> None:
     page = open_page(modern=modern)
     load_workflow(page, read_workflow("2_new_picture_of_a_person"))
