@@ -188,8 +188,8 @@ class Config:
     evaluate: Evaluate = field(default_factory=Evaluate)
 
 
-def load_config(path: Path, changes: Sequence[str] = ()) -> Config:
-    """The settings of a recipe with KEY=VALUE changes, such as `base.steps=100`.
+def load_config(path: Path, changes: Sequence[str] = (), kind: Any = Config) -> Any:
+    """The settings of a recipe with KEY=VALUE changes, such as `base.steps=100`; a `kind`.
 
     Raises ConfigError for unknown names, with the nearest known one, and for wrong values.
     """
@@ -205,7 +205,7 @@ def load_config(path: Path, changes: Sequence[str] = ()) -> Config:
             if not isinstance(place, dict):
                 raise ConfigError(f"{change!r}: {group} is a setting, and none lies below it.")
         place[name] = _value(text)
-    return _fill(Config, table, "")
+    return _fill(kind, table, "")
 
 
 def as_json(config: Config) -> str:

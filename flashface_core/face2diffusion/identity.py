@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -10,10 +9,9 @@ import torch
 
 from ..errors import for_users, shown
 from ..faces.align import network_input
+from ..numbers import parse_numbers, shares_of
 from .model import Face2DiffusionModel
 from .networks import EXPRESSION
-
-LARGEST = 1e30  # of numbers that are typed
 
 
 @for_users
@@ -70,7 +68,7 @@ def make_identity(
             "Face2Diffusion's encoder gives vectors that are not finite numbers for these faces. "
             "Load the model with weight_dtype fp32, or download its files again."
         )
-    shares = _shares(weights, len(crops))
+    shares = torch.tensor(shares_of(weights, len(crops)), dtype=torch.float64)
     mean = (vectors.double() * shares[:, None]).sum(0).float()
     likeness = torch.cosine_similarity(vectors, mean[None]).tolist() if len(crops) > 1 else [1.0]
     return _complete(model, mean, crops, tuple(likeness), expression, expression_strength)
@@ -115,26 +113,6 @@ def blend(one: Identity, two: Identity, factor: float) -> Identity:
     return _complete(one.model, vector.float(), crops, (), expression, strength)
 
 
-def parse_numbers(text: str, what: str) -> list[float]:
-    """Numbers separated by commas, blanks or line breaks; raises ValueError naming `what`.
-
-    Also for numbers beyond `LARGEST`, whose sums and float32 copies would be infinite.
-    """
-    found = []
-    for word in text.replace(",", " ").replace(";", " ").split():
-        try:
-            number = float(word)
-        except ValueError:
-            number = math.nan
-        if not abs(number) <= LARGEST:  # NaN is not
-            raise ValueError(
-                f"{what} should be numbers separated by commas, such as 1, 0.5; got "
-                f"{shown(word, 40)}."
-            )
-        found.append(number)
-    return found
-
-
 def parse_expression(text: str) -> torch.Tensor | None:
     """(64) float32 of a text, None of an empty one; raises ValueError for another count."""
     numbers = parse_numbers(text, "expression")
@@ -147,22 +125,6 @@ def parse_expression(text: str) -> torch.Tensor | None:
             "with."
         )
     return torch.tensor(numbers, dtype=torch.float32)
-
-
-def _shares(weights: Sequence[float], count: int) -> torch.Tensor:
-    if not weights:
-        return torch.full((count,), 1 / count, dtype=torch.float64)
-    if len(weights) != count:
-        raise ValueError(
-            f"weights has {len(weights)} numbers for {count} faces. Give one for each face that is "
-            "used, or leave it empty to count all alike."
-        )
-    if min(weights) < 0 or sum(weights) <= 0:
-        raise ValueError(
-            f"weights should not be negative, and not all 0, got {shown(list(weights))}. Leave out "
-            "a photo with the weight 0."
-        )
-    return torch.tensor(weights, dtype=torch.float64) / sum(weights)
 
 
 def _complete(

@@ -121,11 +121,8 @@ class Face2DiffusionEncodeFace(Previewing, io.ComfyNode):
         detector=None,
         **wanted,
     ) -> io.NodeOutput:
-        from ...flashface_core.face2diffusion.identity import (
-            make_identity,
-            parse_expression,
-            parse_numbers,
-        )
+        from ...flashface_core.face2diffusion.identity import make_identity, parse_expression
+        from ...flashface_core.numbers import parse_numbers
 
         # texts first: a mistake in them should not wait for the photos
         face = parse_expression(expression[0])

@@ -11,12 +11,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from flashface_core.face2diffusion.identity import Identity, blend, parse_expression, parse_numbers
+from flashface_core.face2diffusion.identity import Identity, blend, parse_expression
 from flashface_core.face2diffusion.identity_file import load_identity, save_identity
 from flashface_core.face2diffusion.sheet import identity_sheet
 from flashface_core.face2diffusion.weights import MAPPING, MSID, expected_shapes, open_weights
 from flashface_core.files.saved import FACE2DIFFUSION_IDENTITY, SavedFileError
 from flashface_core.files.weights import CheckpointError
+from flashface_core.numbers import parse_numbers
 
 Tensors = dict[str, torch.Tensor]
 KINDS = [MSID, MAPPING]

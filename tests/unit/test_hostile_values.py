@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from flashface_core.drawing import captioned, text_width
 from flashface_core.errors import file_name, one_line, reason, shown
-from flashface_core.face2diffusion.identity import Identity, parse_expression, parse_numbers
+from flashface_core.face2diffusion.identity import Identity, parse_expression
 from flashface_core.face2diffusion.identity_file import load_identity, save_identity
 from flashface_core.faces.boxes import LARGEST, boxes_per_image
 from flashface_core.files import saved
@@ -25,6 +25,7 @@ from flashface_core.flashface.curves import checked_curve
 from flashface_core.flashface.reference import Reference, make_reference
 from flashface_core.flashface.reference_file import load_reference, save_reference
 from flashface_core.flashface.reference_sheet import reference_sheet
+from flashface_core.numbers import parse_numbers
 
 NAN, INF = math.nan, math.inf
 HUGE = 10**400

@@ -1,0 +1,1 @@
+"""Trains FaceSnap: landmark model and network, face encoder, mixer and FFRNet."""
