@@ -65,7 +65,7 @@ def verdicts_of(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "the right person's rank: identity given, nobody's, another's": {
             "found": f"{_words(own['rank'], 1)}, {_words(found[NOBODY]['rank'], 1)}, "
             f"{_words(found[OTHER]['rank'], 1)} of {found['people']}",
-            "holds": own["rank"]["high"] < found[NOBODY]["rank"]["low"],
+            "holds": None,  # figures only
         },
     }
 

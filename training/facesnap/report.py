@@ -14,6 +14,7 @@ from PIL import Image
 
 from .. import host
 from ..places import PROJECT
+from .evidence import verdicts_of
 from .painting import BLACK, NOBODY, OTHER, OWN, PLAIN
 
 PAGE, PICTURE = "EVIDENCE_FACESNAP.md", "images/evidence_facesnap.webp"
@@ -22,6 +23,7 @@ ABOUT = (
     "Everybody here is drawn by this project; nothing of this says how well photos of real people "
     "are met, and no result of the paper was reproduced."
 )
+VERDICTS = {True: "holds", False: "**FAILED**", None: ""}
 NAMES = {
     OWN: "the person's own reference",
     OTHER: "another person's reference, with that one's shape",
@@ -45,22 +47,22 @@ def page(found: dict[str, Any], networks: dict[str, Any]) -> str:
         "",
         f"Made by `python -m training.facesnap`: {model['pictures']} pictures of {model['people']} "
         f"held-out people under each condition, {model['seeds']} seeds, {own['steps']} steps, cfg "
-        f"{own['cfg']:g}; the same prompts and noise everywhere. Intervals are of 95 %, over people.",
+        f"{own['cfg']:g}; the same prompts and noise everywhere. Intervals: 95 %, over people.",
         "",
         "## Claims",
         "",
         "| claim | | figures |",
         "|---|---|---|",
         *(
-            f"| {name} | {'holds' if claim['holds'] else '**FAILED**'} | {claim['found']} |"
-            for name, claim in found["claims"].items()
+            f"| {name} | {VERDICTS[claim['holds']]} | {claim['found']} |"
+            for name, claim in verdicts_of(model).items()
         ),
         "",
         "## What was painted",
         "",
         "*cosine*: to the mean of the person's photos, by judges trained on other drawn people; "
-        "*rank*: of the right person among all; *points*: mean error in % of the eyes' distance, by "
-        "the landmark network, in the square of the wanted face. Words: told right by the judges.",
+        "*rank*: of the right person among all; *points*: mean error in % of the eyes' distance, "
+        "by the landmark network, in the wanted face's square. Words: told right by the judges.",
         "",
         *_table(model),
         "",
@@ -77,11 +79,8 @@ def page(found: dict[str, Any], networks: dict[str, Any]) -> str:
 
 def _table(model: dict[str, Any]) -> list[str]:
     words = list(model[OWN]["words"])
-    head = [
-        "| | cosine | rank | points | " + " | ".join(words) + " |",
-        "|---" * (4 + len(words)) + "|",
-    ]
-    return head + [_row(NAMES[name], model[name], words) for name in NAMES if name in model]
+    head = f"| | cosine | rank | points | {' | '.join(words)} |", "|---" * (4 + len(words)) + "|"
+    return [*head] + [_row(NAMES[name], model[name], words) for name in NAMES if name in model]
 
 
 def _row(name: str, one: dict[str, Any], words: list[str]) -> str:
@@ -105,35 +104,21 @@ def _ablations(found: dict[str, Any]) -> list[str]:
 def _networks(networks: dict[str, Any]) -> list[str]:
     points, faces = networks["landmarks"], networks["encoder"]
     swap = points["swapped"] / points["copied"]
+    same, nearest = points["same_nearer"], faces["nearest_is_right"]
     rows = [
-        ("points of held-out faces, % of the eyes' distance", f"{points['nme']:.1f}", 4.0),
-        ("the same for another's shape in this pose", f"{points['swapped']:.1f}", None),
-        ("of the error when the driver's points are copied", f"{swap:.2f}", 0.5),
-        (
-            "a photo's shape is nearer to one of the same person",
-            f"{points['same_nearer']:.2f}",
-            0.95,
-        ),
-        (
-            "face encoder: photos of one person above two people's (AUC)",
-            f"{faces['auc']:.2f}",
-            None,
-        ),
-        (
-            "face encoder: the nearest of all people is right",
-            f"{faces['nearest_is_right']:.2f}",
-            None,
-        ),
+        ("points of held-out faces, % of the eyes' distance", points["nme"], 4.0),
+        ("the same for another's shape in this pose", points["swapped"], ""),
+        ("of the error when the driver's points are copied", swap, 0.5),
+        ("a photo's shape is nearer to one of the same person", same, 0.95),
+        ("face encoder: photos of one person above two people's (AUC)", faces["auc"], ""),
+        ("face encoder: the nearest of all people is right", nearest, ""),
     ]
     return [
         "## Landmark network and face encoder",
         "",
         "| | found | wanted |",
         "|---|---|---|",
-        *(
-            f"| {what} | {value} | {'' if wanted is None else wanted} |"
-            for what, value, wanted in rows
-        ),
+        *(f"| {what} | {value:.2f} | {wanted} |" for what, value, wanted in rows),
         "",
     ]
 
