@@ -7,6 +7,7 @@ from comfy_api.latest import ComfyExtension, io
 from . import folders
 from .demo.demo_person import FlashFaceDemoPerson
 from .demo.load_demo import FlashFaceDemoLoader
+from .demo.load_facesnap_demo import FaceSnapDemoLoader
 from .face2diffusion.blend import Face2DiffusionBlend
 from .face2diffusion.encode_face import Face2DiffusionEncodeFace
 from .face2diffusion.model_loader import Face2DiffusionModelLoader
@@ -16,6 +17,15 @@ from .faces.crop_faces import FlashFaceCropFaces
 from .faces.detector_loader import FlashFaceDetectorLoader
 from .faces.paste_faces import FlashFacePasteFaces
 from .faces.similarity import FlashFaceSimilarity
+from .facesnap.apply import FaceSnapApply
+from .facesnap.blend import FaceSnapBlend
+from .facesnap.compare_landmarks import FaceSnapCompareLandmarks
+from .facesnap.encode_face import FaceSnapEncodeFace
+from .facesnap.find_landmarks import FaceSnapFindLandmarks
+from .facesnap.landmark_model_loader import FaceSnapLandmarkModelLoader
+from .facesnap.model_loader import FaceSnapModelLoader
+from .facesnap.predict_landmarks import FaceSnapPredictLandmarks
+from .facesnap.saved_identities import FaceSnapLoadIdentity, FaceSnapSaveIdentity
 from .flashface.apply import FlashFaceApply
 from .flashface.combine_references import FlashFaceCombineReferences
 from .flashface.convert_model import FlashFaceConvertModel
@@ -54,6 +64,17 @@ NODES: list[type[io.ComfyNode]] = [
     Face2DiffusionSaveIdentity,
     Face2DiffusionLoadIdentity,
     Face2DiffusionTextEncode,
+    FaceSnapDemoLoader,
+    FaceSnapModelLoader,
+    FaceSnapEncodeFace,
+    FaceSnapBlend,
+    FaceSnapSaveIdentity,
+    FaceSnapLoadIdentity,
+    FaceSnapLandmarkModelLoader,
+    FaceSnapFindLandmarks,
+    FaceSnapPredictLandmarks,
+    FaceSnapApply,
+    FaceSnapCompareLandmarks,
 ]
 NODES = [checked(node) for node in NODES]
 

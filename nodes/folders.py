@@ -7,12 +7,15 @@ import tempfile
 
 import folder_paths
 
+from ..flashface_core.demo.folder import FACESNAP_LANDMARKS, demo_folder
 from ..flashface_core.faces.detection import ModelFolders
 
 MODELS = "flashface"
 REFERENCES = "flashface_references"
 FACE2DIFFUSION = "face2diffusion"
 IDENTITIES = "face2diffusion_identities"
+FACESNAP = "facesnap"
+FACESNAP_IDENTITIES = "facesnap_identities"
 YUNET = ("face_detection", MODELS, "yunet", "facedetection", "detection", "onnx", "insightface")
 """Kinds of folders in which YuNet's small file is looked for: packs agree on none."""
 EXTENSIONS = {".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin"}
@@ -22,9 +25,18 @@ def register() -> None:
     """Tell ComfyUI of the folders in models/ that are named above. Reads and makes nothing."""
     kept = {".safetensors"}
     kinds = {MODELS: EXTENSIONS, REFERENCES: kept, FACE2DIFFUSION: EXTENSIONS, IDENTITIES: kept}
+    kinds |= {FACESNAP: kept, FACESNAP_IDENTITIES: kept}
     for name, extensions in kinds.items():
         folder_paths.add_model_folder_path(name, os.path.join(folder_paths.models_dir, name))
         folder_paths.folder_names_and_paths[name][1].update(extensions)
+
+
+def landmark_models() -> list[str]:
+    """Files that may be landmark models of FaceSnap: those of the folder, and the embedded one."""
+    names = folder_paths.get_filename_list(FACESNAP)
+    paths = (folder_paths.get_full_path(FACESNAP, name) for name in names)
+    embedded = demo_folder() / FACESNAP_LANDMARKS
+    return [path for path in (*paths, str(embedded)) if path and os.path.isfile(path)]
 
 
 def for_saving(name: str) -> str:

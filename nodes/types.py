@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 Face2DiffusionIdentityType = io.Custom("FACE2DIFFUSION_IDENTITY")
 Face2DiffusionModelType = io.Custom("FACE2DIFFUSION_MODEL")
+FaceLandmarksType = io.Custom("FACE_LANDMARKS")  # ComfyUI's MediaPipe nodes
 FaceSnapFaceType = io.Custom("FACESNAP_FACE")
 FaceSnapIdentityType = io.Custom("FACESNAP_IDENTITY")
 FaceSnapLandmarkModelType = io.Custom("FACESNAP_LANDMARK_MODEL")

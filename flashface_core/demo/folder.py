@@ -15,6 +15,7 @@ FLASHFACE, PLAIN, AUTOENCODER, WORDS = (
     *("autoencoder.npz", "words.npz"),
 )
 WEIGHTS = (FLASHFACE, PLAIN, AUTOENCODER, WORDS)
+FACESNAP, FACESNAP_LANDMARKS = "facesnap.npz", "facesnap-landmarks.npz"
 PEOPLE = "people"
 
 
@@ -43,7 +44,8 @@ def file_of(folder: Path, *parts: str) -> Path:
 
 def stamps(folder: Path) -> list[tuple[str, int, int]]:
     """What changes when a file of the demo comes, goes or is replaced: (path, time, bytes)."""
-    files = [path for name in (*WEIGHTS, MANIFEST) if (path := folder / name).is_file()]
+    names = (*WEIGHTS, FACESNAP, FACESNAP_LANDMARKS, MANIFEST)
+    files = [path for name in names if (path := folder / name).is_file()]
     return [(str(p), status.st_mtime_ns, status.st_size) for p in files for status in [p.stat()]]
 
 

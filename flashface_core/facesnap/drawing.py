@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import torch
@@ -37,17 +38,29 @@ def draw_landmarks(points: Tensor, width: int, height: int) -> Tensor:
     """Pictures (B, height, width, 3), 0..1, of points (B, 72, 2 or more) in pixels.
 
     Antialiased discs in the order of their numbers, later over earlier, on the points' device. A
-    pixel's centre lies at .5; points outside are not seen.
+    pixel's centre lies at .5; points outside are not seen. Nothing waits for the device, so that
+    this can be part of a CUDA graph.
     """
-    device = points.device
+    device, count = points.device, len(points)
     radius = max(1.0, RADIUS * min(width, height))
-    x = torch.arange(width, device=device, dtype=torch.float32) + 0.5
-    y = torch.arange(height, device=device, dtype=torch.float32) + 0.5
+    side = 2 * math.ceil(radius + 1) + 1  # of the window about a dot
     colours = _colours_on(device)
-    picture = torch.zeros(len(points), height, width, 3, device=device)
+    # a border as wide as a window takes the dots that lie outside
+    sheet = torch.zeros(count, (height + 2 * side) * (width + 2 * side), 3, device=device)
+    steps, rows = torch.arange(side, device=device), torch.arange(count, device=device)[:, None]
     for index in range(COUNT):
-        dx = (x - points[:, index, 0:1].float()).square()[:, None, :]
-        dy = (y - points[:, index, 1:2].float()).square()[:, :, None]
-        cover = (radius + 0.5 - (dx + dy).sqrt()).clamp(0, 1).unsqueeze(-1)
-        picture = picture + cover * (colours[index] - picture)
-    return picture
+        x, dx = _across(points[:, index, 0], steps, width)
+        y, dy = _across(points[:, index, 1], steps, height)
+        places = (y[:, :, None] * (width + 2 * side) + x[:, None, :]).flatten(1)
+        cover = (radius + 0.5 - (dx[:, None, :] + dy[:, :, None]).sqrt()).clamp(0, 1)
+        below = sheet[rows, places]
+        sheet[rows, places] = below + cover.flatten(1)[..., None] * (colours[index] - below)
+    sheet = sheet.unflatten(1, (height + 2 * side, width + 2 * side))
+    return sheet[:, side:-side, side:-side].contiguous()
+
+
+def _across(middle: Tensor, steps: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    """(B, K) places on the bordered sheet of windows about (B) places, and squared distances."""
+    middle, side = middle.float()[:, None], len(steps)
+    first = (middle - side / 2).round().clamp(-side, length).long()
+    return first + steps + side, (first + steps + 0.5 - middle).square()

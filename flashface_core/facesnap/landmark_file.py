@@ -6,25 +6,30 @@ encoder.*                                                                    opt
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from ..errors import file_name, shown
+from ..errors import file_name, one_line, shown
 from ..files.weights import CheckpointError, check_weight, open_source
-from ..loaded import file_stamp
 from .landmark_model import LandmarkModel
 from .landmark_net import LandmarkNet
-from .landmarks import COUNT, VERSION
+from .landmarks import COUNT, VERSION, eye_distance
+from .model_config import KEY, OTHERS
 
 KIND, KIND_VERSION = "facesnap_landmarks", "1"
 CONFIG = "facesnap.config"
 PARTS = ("mean", "shape", "expression")
 ENCODER = "encoder."
+COUNTER = "num_batches_tracked"
+MOST = 3 * COUNT  # directions that points can move in
+LARGEST, FAR = 100.0, 2.0  # distances of the eyes: of any number, and of the eyes or its inverse
 REMEDY = "Choose a landmark model of FaceSnap, or Load FaceSnap Demo's."
 
 
@@ -61,25 +66,44 @@ def load_landmark_model(path: str | Path) -> LandmarkFile:
     check_kind(name, about, source.shapes)
     tensors = source.load(list(source.shapes))
     for key, tensor in tensors.items():
-        if tensor.is_floating_point():
+        if not key.endswith(COUNTER):
             check_weight(source.path, key, tensor)
     parts = {n: tensors[f"landmarks.{n}"].double().numpy() for n in PARTS}
     model = LandmarkModel(**parts)
+    _check_units(name, model)
     state = {n.removeprefix(ENCODER): t for n, t in tensors.items() if n.startswith(ENCODER)}
     net = _network(name, state, len(model.shape), len(model.expression)) if state else None
-    return LandmarkFile(name, str(file_stamp(str(path))), model, net, config_of(name, about))
+    return LandmarkFile(name, fingerprint(model), model, net, config_of(name, about))
+
+
+def _check_units(name: str, model: LandmarkModel) -> None:
+    """Raise CheckpointError for numbers that are not in distances of the eyes."""
+    largest = max(float(np.abs(getattr(model, part)).max(initial=0.0)) for part in PARTS)
+    apart = eye_distance(model.mean)
+    if largest > LARGEST or not 1 / FAR < apart < FAR:
+        raise CheckpointError(
+            f"{name} is damaged: its eyes should be 1 apart and its points near them, but they are "
+            f"{apart:.3g} apart, with numbers up to {largest:.3g}. Copy the file again."
+        )
+
+
+def fingerprint(model: LandmarkModel) -> str:
+    """What tells a landmark model from others, however exactly its numbers are stored."""
+    digest = hashlib.sha256()
+    for part in PARTS:
+        digest.update(np.ascontiguousarray(getattr(model, part), np.float16).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def check_kind(name: str, about: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Raise CheckpointError where a file is no landmark model that this version reads."""
-    if "facesnap" in about:
-        raise CheckpointError(
-            f"{name} is a FaceSnap model, not a landmark model: choose it in Load FaceSnap Model. "
-            + REMEDY
-        )
     if KIND not in about:
-        some = ", ".join(sorted(shapes)[:3]) or "no weights at all"
-        raise CheckpointError(f"{name} is no landmark model: it has {shown(some)}. {REMEDY}")
+        others = OTHERS | {KEY: "a FaceSnap model. Choose it in Load FaceSnap Model"}
+        other = next((what for key, what in others.items() if key in about), "")
+        if other:
+            raise CheckpointError(f"{name} is no landmark model, but {other}.")
+        some = ", ".join(one_line(key, 60) for key in sorted(shapes)[:3]) or "no weights at all"
+        raise CheckpointError(f"{name} is no landmark model: it has {some}. {REMEDY}")
     if about[KIND] != KIND_VERSION:
         raise CheckpointError(
             f"{name} is of version {shown(about[KIND])} of landmark models, this pack reads "
@@ -94,11 +118,19 @@ def check_kind(name: str, about: Mapping[str, str], shapes: Mapping[str, tuple[i
     for part in PARTS:
         shape = shapes.get(f"landmarks.{part}")
         many, wanted = ("", 2) if part == "mean" else ("K, ", 3)
-        if shape is None or shape[-2:] != (COUNT, 3) or len(shape) != wanted:
+        fits = shape is not None and shape[-2:] == (COUNT, 3) and len(shape) == wanted
+        if shape is None or not fits or (len(shape) > 2 and shape[0] > MOST):
             raise CheckpointError(
-                f"{name} is incomplete: landmarks.{part} should be ({many}{COUNT}, 3), and is "
-                f"{shown(shape)}. Copy the file again."
+                f"{name} is incomplete or of another form: landmarks.{part} should be "
+                f"({many}{COUNT}, 3), and is {shown(shape)}. Copy the file again."
             )
+    known = {f"landmarks.{part}" for part in PARTS}
+    strange = [key for key in shapes if key not in known and not key.startswith(ENCODER)]
+    if strange:
+        raise CheckpointError(
+            f"{name} has a weight {shown(strange[0])}, which this pack does not know. Update "
+            "ComfyUI-FlashFace, or choose another file."
+        )
 
 
 def config_of(name: str, about: Mapping[str, str]) -> dict[str, Any]:

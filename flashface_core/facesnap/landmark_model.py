@@ -8,22 +8,18 @@ lies at the origin. Published parts and our own are told apart in docs/FACESNAP.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..errors import for_users, shown
-from .landmarks import COUNT, LEFT_EYE, RIGHT_EYE
+from ..errors import shown
+from .landmarks import COUNT, LEFT_EYE, RIGHT_EYE, LandmarkError
 
 ROUNDS = 30
 SMALL = 1e-6  # a change of the numbers at which the fit has come to rest
 NOISE = 0.02  # a detector's usual error in eye distances
 LARGEST = 1e6  # pixels of a point's place
-
-
-@for_users
-class LandmarkError(ValueError):
-    """Landmarks that no face has; the text says what is wrong and what to do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +74,21 @@ class Face:
 class Faces:
     """What a FACESNAP_FACE socket carries: a face of each picture, and the model they are told in.
 
-    fingerprint: of the model's file; faces of other models cannot be mixed.
+    fingerprint: of that model; faces of different models cannot be mixed.
     """
 
     faces: tuple[Face, ...]
-    model: LandmarkModel
-    fingerprint: str
+    model: LandmarkModel = field(repr=False)
+    fingerprint: str = ""
+
+
+def mean_face(faces: Sequence[Face]) -> Face:
+    """One person's face of several pictures: mean shape, expression, detail; the first's pose."""
+    if len(faces) == 1:
+        return faces[0]
+    parts = ("shape", "expression", "detail")
+    mean = {name: np.mean([getattr(face, name) for face in faces], 0) for name in parts}
+    return replace(faces[0], **mean)
 
 
 def fit(
@@ -100,6 +105,7 @@ def fit(
     Raises LandmarkError for points that are not finite, all in one place, or mirrored.
     """
     check_points(points)
+    check_side(points)
     basis = np.concatenate([model.shape, model.expression]).reshape(-1, model.mean.size)
     solve = np.linalg.solve(basis @ basis.T + noise**2 * np.eye(len(basis)), basis)
     count = len(model.shape)
@@ -149,11 +155,15 @@ def check_points(points: np.ndarray) -> None:
             "The landmarks have NaN, infinite or impossibly far values. Use another picture, or "
             "another source of landmarks."
         )
-    size = np.linalg.norm(points - points.mean(0), axis=1).mean()
-    if size < 1e-3:
+    if np.linalg.norm(points - points.mean(0), axis=1).mean() < 1e-3:
         raise LandmarkError(
             "All landmarks lie in one place, so there is no face in them. Use another picture."
         )
+
+
+def check_side(points: np.ndarray) -> None:
+    """Raise LandmarkError for points (72, 3) of a mirrored face."""
+    size = np.linalg.norm(points - points.mean(0), axis=1).mean()
     eyes = points[RIGHT_EYE].mean(0) - points[LEFT_EYE].mean(0)
     down = points[8] - points[27]  # from the bridge of the nose to the chin
     if eyes[0] * down[1] - eyes[1] * down[0] < -0.05 * size**2:
@@ -170,8 +180,3 @@ def orthogonalised(mean: np.ndarray, modes: np.ndarray) -> np.ndarray:
     rigid, _ = np.linalg.qr(np.array([*shifts, *turns, mean.ravel()]).T)
     flat = modes.reshape(len(modes), -1)
     return (flat - flat @ rigid @ rigid.T).reshape(modes.shape)
-
-
-def eye_distance(points: np.ndarray) -> float:
-    """The distance of the eyes' middles of points (72, 2 or 3)."""
-    return float(np.linalg.norm(points[LEFT_EYE].mean(0) - points[RIGHT_EYE].mean(0)))

@@ -84,9 +84,14 @@ class LandmarkNet(nn.Module):
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor], shapes: int) -> LandmarkNet:
-        """The network of weights; shapes: K_s of the landmark model beside it."""
+        """The network of weights; shapes: K_s of the landmark model beside it.
+
+        Raises ValueError, KeyError or RuntimeError for weights of no such network.
+        """
         count = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("stages."))
         blocks = 1 + max(int(name.split(".")[2]) for name in state if name.startswith("stages."))
+        if count * blocks > len(state):
+            raise ValueError(f"{count} stages of {blocks} blocks in {len(state)} weights")
         widths = [len(state[f"stages.{i}.0.mix.weight"]) for i in range(count)]
         rest = len(state["head.bias"]) - len(FRONTAL) - 4 - 2 * COUNT - shapes
         net = cls(shapes, rest, widths, blocks)

@@ -7,12 +7,14 @@ s_p is p's scale as it was fitted, never fitted anew to src's shape: a wide face
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from .landmark_model import Face, LandmarkModel
+from .landmark_model import Face, Faces, LandmarkModel, mean_face
+from .landmarks import LandmarkError
 
 POSES = ("driver", "reference", "frontal")
 EXPRESSIONS = ("driver", "reference", "none")
@@ -71,6 +73,53 @@ def predict(
     return points if wish.region is None else into_region(points, wish.region)
 
 
+def predict_all(
+    reference: Faces,
+    driver: Faces | None,
+    width: int,
+    height: int,
+    wish: Wish,
+    regions: Sequence[Region] = (),
+) -> Landmarks:
+    """Landmarks of one person, of each face of the driver, or without one of the reference's own.
+
+    Several faces of a reference are averaged. regions: one for all, or one for each face.
+    Raises LandmarkError for faces of different models, or regions of another number.
+    """
+    if driver is not None and driver.fingerprint != reference.fingerprint:
+        raise LandmarkError(
+            "'reference' and 'driver' were found with different landmark models. Connect one "
+            "landmark model to both Find Landmarks (FaceSnap)."
+        )
+    person, drivers = mean_face(reference.faces), (driver or reference).faces
+    if len(regions) > 1 and len(regions) != len(drivers):
+        raise LandmarkError(
+            f"'face_region' has {len(regions)} masks for {len(drivers)} faces. Connect one mask "
+            "for all of them, or one for each."
+        )
+    found = []
+    for i, face in enumerate(drivers):
+        own = replace(wish, region=regions[i % len(regions)]) if regions else wish
+        found.append(predict(reference.model, person, face, width, height, own))
+    return Landmarks(torch.from_numpy(np.stack(found)).float(), width, height)
+
+
+def mask_region(mask: torch.Tensor, width: int, height: int) -> Region:
+    """The box about a mask (H, W), in pixels of a picture of width x height.
+
+    Raises LandmarkError for a mask with nothing in it.
+    """
+    rows, columns = ((mask > 0.5).any(dim).nonzero().flatten() for dim in (1, 0))
+    if not len(rows):
+        raise LandmarkError(
+            "'face_region' is empty: nothing in it is above 0.5. Draw where the face should be, or "
+            "leave it out."
+        )
+    sx, sy = width / mask.shape[1], height / mask.shape[0]
+    left, top, right, bottom = (int(v) for v in (columns[0], rows[0], columns[-1], rows[-1]))
+    return left * sx, top * sy, (right + 1) * sx, (bottom + 1) * sy
+
+
 def turn(yaw: float, pitch: float, roll: float) -> np.ndarray:
     """The rotation (3, 3) of three angles in degrees; z points away from the viewer, y down."""
     y, p, r = np.radians([yaw, pitch, roll])
@@ -78,6 +127,15 @@ def turn(yaw: float, pitch: float, roll: float) -> np.ndarray:
     about_x = np.array([[1, 0, 0], [0, np.cos(p), np.sin(p)], [0, -np.sin(p), np.cos(p)]])
     about_z = np.array([[np.cos(r), np.sin(r), 0], [-np.sin(r), np.cos(r), 0], [0, 0, 1]])
     return about_z @ about_y @ about_x
+
+
+def angles(rotation: np.ndarray) -> tuple[float, float, float]:
+    """yaw, pitch and roll in degrees of a rotation (3, 3), as `turn` takes them."""
+    yaw = np.arcsin(np.clip(rotation[2, 0], -1, 1))
+    pitch = np.arctan2(-rotation[2, 1], rotation[2, 2])
+    roll = np.arctan2(-rotation[1, 0], rotation[0, 0])
+    yaw, pitch, roll = np.degrees([yaw, pitch, roll])
+    return float(yaw), float(pitch), float(roll)
 
 
 def letterboxed(points: np.ndarray, size: tuple[int, int], target: tuple[int, int]) -> np.ndarray:

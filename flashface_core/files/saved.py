@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
+import json
 import os
 import re
+import struct
 import tempfile
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +64,10 @@ FLASHFACE_REFERENCE = Format(
 FACE2DIFFUSION_IDENTITY = Format(
     "face2diffusion_identity", 1, "identity", "Face2Diffusion identity", "Save Identity"
 )
-FORMATS = (FLASHFACE_REFERENCE, FACE2DIFFUSION_IDENTITY)
+FACESNAP_IDENTITY = Format(
+    "facesnap_identity", 1, "identity", "FaceSnap identity", "Save Identity (FaceSnap)"
+)
+FORMATS = (FLASHFACE_REFERENCE, FACE2DIFFUSION_IDENTITY, FACESNAP_IDENTITY)
 
 
 def save_person(
@@ -71,8 +76,11 @@ def save_person(
     folder: str | Path,
     name: str,
     listed: Sequence[str | Path] = (),
+    about: Mapping[str, str] | None = None,
 ) -> tuple[Path, bool]:
     """Write a person's tensors into `folder`; the path, and whether a new file was made.
+
+    about: more entries of the file's metadata, beside its version.
 
     Nothing is overwritten or hidden: where `name` is taken in `folder` or in one of the `listed`
     folders (all that are loaded from, the first ones first), name_00002 and so on is used, unless
@@ -82,7 +90,7 @@ def save_person(
     stem = checked_name(name)
     # people may share a tensor (one negative prompt); safetensors wants each to own its memory
     owned = {key: tensor.contiguous().clone() for key, tensor in tensors.items()}
-    content = save(owned, {format.key: str(format.version)})
+    content = _in_order(save(owned, {**(about or {}), format.key: str(format.version)}))
     if len(content) > LARGEST_BYTES:
         raise SavedFileError(
             f"The {format.noun} cannot be saved: it has {len(content) / 1024**2:.0f} MB, and files "
@@ -96,6 +104,16 @@ def save_person(
             "Check that the folder can "
             "be written and its disk has room."
         ) from error
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same file with its metadata sorted: safetensors writes them in any order."""
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    words = json.dumps(header, separators=(",", ":")).encode()
+    words += b" " * (-len(words) % 8)
+    return struct.pack("<Q", len(words)) + words + content[8 + length :]
 
 
 def within(tensor: torch.Tensor, largest: float) -> bool:

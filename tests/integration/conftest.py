@@ -18,6 +18,7 @@ import comfy.model_management
 import goldens
 from comfy.model_patcher import ModelPatcher
 from composition import PROMPT, Setting, random, unchanged
+from facesnap_setting import Snap, load_snap
 from host_pack import pack_module
 from written_down import ksampler, written
 
@@ -38,6 +39,12 @@ def setting(pack, run_node, comfyui_base: Path) -> Setting:
     make_reference = pack_module("flashface_core.flashface.reference").make_reference
     reference = make_reference(random(2, 4, 8, 8, seed=20), PROMPT, 4)
     return Setting(model, flashface, reference, pack, run_node)
+
+
+@pytest.fixture(scope="session")
+def snap(pack, run_node, comfyui_base: Path) -> Snap:
+    """A small FaceSnap, the MODEL that it fits, and two people."""
+    return load_snap(pack, run_node, comfyui_base)
 
 
 @pytest.fixture(scope="session")

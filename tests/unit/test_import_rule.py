@@ -17,13 +17,13 @@ import pytest
 from host_pack import ROOT, host_from_environment
 
 CORE, NODES = ROOT / "flashface_core", ROOT / "nodes"
-GROUND = ("errors", "drawing", "images", "loaded")
-METHODS = ("flashface", "face2diffusion")
+GROUND = ("errors", "drawing", "images", "loaded", "numbers")
+METHODS = ("flashface", "face2diffusion", "facesnap")
 KNOWS: dict[str, tuple[str, ...]] = {
     "files": GROUND,
     "faces": GROUND,
     **dict.fromkeys(METHODS, (*GROUND, "files", "faces")),
-    "demo": (*GROUND, "files", "flashface"),
+    "demo": (*GROUND, "files", "flashface", "facesnap"),
 }
 """Which rooms of the core a room may import, besides itself."""
 HOST = ("comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "execution")
@@ -31,6 +31,7 @@ HOST = ("comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths",
 KNOWS_COMFY = {
     "flashface": ("attention", "encode", "model", "patch", "referencenet"),
     "face2diffusion": ("identity", "identity_file", "model", "networks", "sheet"),
+    "facesnap": ("apply", "control", "encode", "ffrnet", "model"),
     "demo": ("models",),
 }
 # A socket's value type from ComfyUI's public API, imported where such a value is met.

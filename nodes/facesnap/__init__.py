@@ -1,0 +1,1 @@
+"""The nodes of FaceSnap, one file per step of the graph."""
