@@ -21,6 +21,7 @@ from templates import chinese
 from templates import control as workflow_control
 from templates import edits as workflow_edits
 from templates import face2diffusion as workflow_face2diffusion
+from templates import facesnap as workflow_facesnap
 from templates import people as workflow_people
 from templates import single as workflow_single
 from templates import start as workflow_start
@@ -46,6 +47,9 @@ WORKFLOWS: dict[str, Callable[[Studio], Studio]] = {
     "6_strength_curves_nodes_2": workflow_single.drawn,
     "7_face2diffusion": workflow_face2diffusion.basic,
     "7_face2diffusion_and_flashface": workflow_face2diffusion.plus,
+    "8_facesnap_and_flashface": workflow_facesnap.with_flashface,
+    "8_facesnap_pose_of_a_picture": workflow_facesnap.pose_of_a_picture,
+    "8_facesnap_two_people": workflow_facesnap.two_people,
 }
 
 

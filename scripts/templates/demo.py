@@ -38,16 +38,20 @@ class Painting:
 
     people: inputs of Demo Person for every Load Image, in the order of the nodes. texts: of the
     prompts, the negative one (the last) is left empty. numbers: inputs by class and number of node.
+    own: the template has the small models already and is painted as it is.
     """
 
     people: tuple[dict[str, Any], ...]
     texts: tuple[str, ...]
     numbers: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+    own: bool = False
 
 
 def with_demo(name: str, painting: Painting) -> Prompt:
     """The API prompt of a template with the small model in it."""
     prompt = read(name)
+    if painting.own:
+        return prompt
     kinds = {node: entry["class_type"] for node, entry in prompt.items()}
     for entry in prompt.values():
         for key, value in entry["inputs"].items():

@@ -26,6 +26,8 @@ HALVES = (
     {**WIDE, "x1": 0.5, "y1": 0.0, "x2": 1.0, "y2": 1.0},
 )
 
+OWN = Painting((), (), own=True)
+
 PAINTINGS: dict[str, Painting] = {
     "1_start_here": Painting((), (f"{RED}, on a beach, daylight, shirt",)),
     "2_new_picture_of_a_person": Painting((WOMAN,), (f"{RED}, in a park, daylight, shirt",)),
@@ -60,6 +62,9 @@ PAINTINGS: dict[str, Painting] = {
             ("KSampler", 0): {"seed": 3},
         },
     ),
+    "8_facesnap_and_flashface": OWN,
+    "8_facesnap_pose_of_a_picture": OWN,
+    "8_facesnap_two_people": OWN,
 }
 # What goes in, and what comes out: names of drawings in thumbnails.py, and people of the demo.
 DIAGRAMS: dict[str, tuple[str, ...]] = {

@@ -93,7 +93,8 @@ def test_a_template_opens_from_the_dialog_and_runs_to_a_picture(
         if node["type"] in PREVIEWS and node["open"]:
             assert node["pictures"], f"{node['type']} shows no picture"
         if node["type"] == "SaveImage":
-            assert node["pictures"] == [[SIDES.get(name, SIDE)] * 2]
+            side = SIDES.get(name, SIDE)
+            assert node["pictures"] == [list(side) if isinstance(side, tuple) else [side, side]]
     if name == "1_start_here" and ready.object_info().keys() >= NEWER:
         check_app(page)
 

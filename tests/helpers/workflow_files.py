@@ -16,7 +16,10 @@ FILES = sorted((ROOT / "workflows").glob("*.json"))
 NAMES = [file.stem for file in FILES]
 SIDE, STEPS, CROP = 128, 2, 224
 # where the result is as large as the photo, or is enlarged
-SIDES = {"5_small_face_detail": 512, "1_start_here": 512}
+SIDES: dict[str, int | tuple[int, int]] = {
+    **{"5_small_face_detail": 512, "1_start_here": 512, "8_facesnap_pose_of_a_picture": 512},
+    **{"8_facesnap_and_flashface": 512, "8_facesnap_two_people": (1024, 512)},
+}
 # Core nodes that came after the oldest ComfyUI that the pack supports; the notes say so.
 NEWER = {"CreateBoundingBoxes", "CurveEditor"}
 UPLOAD = "upload"  # the front end's own button on Load Image

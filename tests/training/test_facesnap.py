@@ -95,10 +95,11 @@ def test_every_stage_leaves_what_the_pack_loads(run, tmp_path):
     file = load_landmark_model(run / landmarks.EXPORT)
     assert file.net is not None and file.model.mean.shape == (72, 3)
     model = load_facesnap(str(run / control.EXPORT))
-    assert model.null().shape == (1, 4, 768)
+    assert model.null_tokens().shape == (1, 4, 768)
 
 
 def test_the_packs_networks_give_the_trainings_numbers(run, cache, here):
+    from flashface_core.facesnap.identity import Identity
     from flashface_core.facesnap.model import load_facesnap
 
     settings = small()
@@ -106,10 +107,11 @@ def test_the_packs_networks_give_the_trainings_numbers(run, cache, here):
     net = control.load_fidelity(run / control.EXPORT, settings, known.base, known.tested)
     model = load_facesnap(str(run / control.EXPORT))
     bank, ones = known.tested, torch.ones(1)
-    for identity, wanted in ((ones, None), (0 * ones, model.null())):
+    for identity, wanted in ((ones, None), (0 * ones, model.null_tokens())):
         mixed = net.tokens(bank.f_id[0, :1], bank.f_clip[0, :1], identity, control.Variant())
-        embedding = torch.nn.functional.normalize(bank.f_id[0, :1], dim=1)
-        found = model.mix(embedding[0], bank.f_clip[0, 0]) if wanted is None else wanted
+        crops = torch.zeros(1, 112, 112, 3, dtype=torch.uint8)
+        person = Identity(model.encoders, bank.f_id[0, 0], bank.f_clip[0, 0], crops)
+        found = model.tokens(person) if wanted is None else wanted
         assert (mixed - found).abs().max() < 1e-5 * mixed.abs().max()
     x, t = torch.randn(1, 4, 8, 8), torch.tensor([500.0])
     hint = control.hints(bank, torch.tensor([0]), torch.tensor([1]), ones, ones)

@@ -10,14 +10,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from flashface_core.demo.folder import demo_folder
+from flashface_core.demo.folder import FACESNAP, FACESNAP_LANDMARKS, demo_folder
 
 from ..config import ConfigError, load_config
 from ..embed import check_size, write_half
 from . import control, landmarks
 from .settings import FaceSnapConfig, run_folder
 
-SOURCES = {"facesnap.npz": control.EXPORT, "facesnap-landmarks.npz": landmarks.EXPORT}
+SOURCES = {FACESNAP: control.EXPORT, FACESNAP_LANDMARKS: landmarks.EXPORT}
 LARGEST = 10_000_000  # bytes of both
 
 

@@ -32,7 +32,8 @@ from .views import planes, sampled, square, worse
 EXPORT = "facesnap-landmarks.safetensors"
 CROP, AROUND = 128, 1.3
 STAGE = 11  # of the random numbers
-JITTER = 0.1
+JITTER = 0.1  # of the square's side
+SCALES = (0.85, 1.4)  # of the square: detectors' boxes are larger than the renderer's by a tenth
 WORDS = {
     "landmarks": "72.1",
     "data": "rendered people of this project (training/people), nobody real",
@@ -70,7 +71,8 @@ def train(config: FaceSnapConfig, photos: Photos, held_out: Photos) -> Path:
     )
     figures = about | measure(average, tested)
     (run / LANDMARKS / "report.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
-    words = WORDS | {"steps": own.steps, "figures": figures}
+    steps = checkpoint.step_of(checkpoint.finished(run / LANDMARKS)[-1])
+    words = WORDS | {"steps": steps, "figures": figures}
     checkpoint.write_tensors(run / EXPORT, tensors_of(model, average), metadata(words))
     return run / EXPORT
 
@@ -134,7 +136,7 @@ class Seen:
         middle, side = torch.stack([x, middle[:, 1]], 1), 2 * AROUND * half.amax(1)
         if numbers is not None:
             middle = middle + JITTER * side[:, None] * (2 * numbers[:, :2] - 1)
-            side = side * (1 + JITTER * (2 * numbers[:, 2] - 1))
+            side = side * (SCALES[0] + (SCALES[1] - SCALES[0]) * numbers[:, 2])
         crops = sampled(planes(pictures), square(middle, side, CROP, flipped, width), CROP)
         if numbers is not None:
             crops = worse(crops, numbers[:, 4:])
