@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,13 +32,17 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=50, help="pictures of a kind")
     parser.add_argument("--first", type=int, default=FIRST, help="the first person")
     parser.add_argument("--show", type=Path, help="folder for the pictures that went wrong")
+    parser.add_argument("--seconds", action="store_true", help="what finding costs instead")
     given = parser.parse_args()
     if "numba" not in sys.modules and not _here():
         sys.path.append(str(PACK / "scripts"))
         from setup.host import find_host
 
         sys.exit(subprocess.run([find_host(tools=True).python, *sys.argv], cwd=PACK).returncode)
-    measure(given.each, given.first, given.show)
+    if given.seconds:
+        seconds(given.first)
+    else:
+        measure(given.each, given.first, given.show)
 
 
 def _here() -> bool:
@@ -66,6 +71,24 @@ def measure(each: int, first: int, show: Path | None) -> None:
                 picture.save(show / f"{kind}-{first + number}.png")
         print(f"{kind:12} right {right[kind]:3} of {each}, among the found {found[kind]:3}")
     print(f"{'all':12} right {sum(right.values())} of {each * len(KINDS)}")
+
+
+def seconds(first: int, times: int = 5) -> None:
+    """Print what the network adds to the cascade's time, in photos of 1024 px, in turns."""
+    sys.path.append(str(PACK))
+    from flashface_core.faces.detection import face_net, lbp
+
+    photos = [draw(kind, first)[0].resize((1024, 1024)) for kind in KINDS]
+    runs = {"cascade": lbp._detect, "network": face_net.look, "both": lbp.LbpDetector().detect}
+    best = dict.fromkeys(runs, float("inf"))
+    for _ in range(times):
+        for name, run in runs.items():
+            began = time.perf_counter()
+            for photo in photos:
+                run(photo)
+            best[name] = min(best[name], (time.perf_counter() - began) / len(photos))
+    for name, took in best.items():
+        print(f"{name:12} {took:.3f} s a photo, {took / best['cascade']:.2f} x the cascade")
 
 
 def overlap(one: Box, other: Box) -> float:

@@ -63,14 +63,17 @@ def test_finds_the_astronaut_from_forehead_to_chin() -> None:
 
 
 def in_disguise(kind: str) -> Image.Image:
-    """The astronaut behind dark glasses or a mask, with a badge beside her."""
+    """The astronaut behind dark glasses, a mask, both or a scarf, with a badge beside her."""
     picture = ASTRONAUT.resize((320, 320))
     pen = ImageDraw.Draw(picture)
-    if kind == "sunglasses":
+    if "sunglasses" in kind:
         for x in (128, 152):
             pen.ellipse((x - 9, 63, x + 9, 76), fill=(12, 12, 14))
         pen.line((128, 68, 152, 68), fill=(12, 12, 14), width=3)
-    else:
+    if kind == "scarf":
+        shape = [(112, 84), (140, 78), (168, 84), (178, 118), (140, 150), (104, 118)]
+        pen.polygon(shape, fill=(150, 40, 60))
+    if "mask" in kind:
         shape = [(116, 80), (140, 75), (164, 80), (159, 102), (140, 112), (121, 102)]
         pen.polygon(shape, fill=(120, 160, 200))
         for y in (85, 91, 97):
@@ -81,12 +84,42 @@ def in_disguise(kind: str) -> Image.Image:
     return picture
 
 
-@pytest.mark.parametrize("kind", ["sunglasses", "mask"])
+@pytest.mark.parametrize("kind", ["sunglasses", "mask", "sunglasses and mask", "scarf"])
 def test_a_face_in_disguise_comes_before_badges(kind: str) -> None:
     faces = [face for face in LBP.detect(in_disguise(kind)) if face.score >= 0.6]
     first = order_faces(faces, "largest", (320, 320))[0]
     assert iou(first.box.scaled(1.6, 1.6), KNOWN) > 0.4
     assert first is max(faces, key=lambda face: face.score)
+
+
+def before_a_pattern(seed: int) -> tuple[Image.Image, Box]:
+    """A small real face, enlarged, before checks, stripes or dots; and where it is."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:320, :320] // int(random.integers(8, 28))
+    on = ((x + y) % 2, x % 2, (x % 2) * (y % 2))[seed % 3]
+    picture = Image.fromarray(random.integers(0, 256, (2, 3), dtype=np.uint8)[on])
+    face = Image.fromarray((skimage.data.lfw_subset()[seed] * 255).astype(np.uint8))
+    side = int(random.integers(70, 130))
+    left, top = (int(v) for v in random.integers(20, 300 - side, 2))
+    picture.paste(face.resize((side, side)), (left, top))
+    return picture, Box(left, top, left + side, top + side)
+
+
+def test_faces_before_patterns_come_first() -> None:
+    right = 0
+    for seed in range(12):
+        picture, truth = before_a_pattern(seed)
+        faces = [face for face in LBP.detect(picture) if face.score >= 0.6]
+        boxes = [face.box for face in order_faces(faces, "largest", picture.size)]
+        right += bool(boxes) and iou(boxes[0], truth) > 0.3
+    assert right >= 10
+
+
+@pytest.mark.parametrize("name", ["motorcycle_left", "page", "text", "brick", "coins"])
+def test_what_is_no_face_scores_low(name: str) -> None:
+    photo = Path(skimage.data.__file__).parent / f"{name}.png"
+    scores = [face.score for face in LBP.detect(Image.open(photo))]
+    assert max(scores, default=0.0) < 0.67
 
 
 def test_takes_arrays_and_grey_pictures() -> None:

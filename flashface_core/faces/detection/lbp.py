@@ -1,4 +1,6 @@
-"""Frontal faces with the LBP cascade that ships inside scikit-image: nothing to download.
+"""Faces with the LBP cascade that ships inside scikit-image, and a small network of our own.
+
+Nothing to download. `together` says how the answers of both are weighed; here is the cascade's.
 
 A cascade says yes or no to a window, and it says yes to badges and lamps too. So it is asked six
 times, at three sizes of the picture, each as it is and mirrored, and its yeses are counted: a
@@ -19,7 +21,6 @@ So a square of side a becomes a wide and 1.28 a high: 0.10 a is added above, 0.1
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -28,11 +29,14 @@ from PIL import Image
 
 from ..boxes import Box
 from .base import DetectorUnavailable, Face, Picture, as_pil
+from .face_net import Seen, look
+from .together import TALL, Candidate, weighed
 
 LONGEST, SHORTEST = 640, 256  # working size of a picture: large ones shrink, tiny ones grow
 SIZES = (1.0, 0.84, 0.7)  # shares of the working size
 WINDOW = 24  # the cascade's own window: the smallest face it sees
-ABOVE, BELOW = 0.10, 0.18
+ABOVE = 0.10
+BELOW = TALL - 1 - ABOVE
 SURE = 0.6  # below this best score a tight crop is suspected
 MARGIN = 0.4  # border put around tight crops, share of the longer side
 WEAKEST = 0.2
@@ -40,14 +44,6 @@ FEWEST = 3  # windows; fewer are noise
 USUAL, LARGE = 1 / 5, 1 / 4  # shares of the picture's shorter side; no face gains beyond LARGE
 SKIN, HALF, RELATIVE = 4.0, 6.0, 0.25  # of the two formulas above
 COLOURLESS = 6.0  # mean distance from grey of a picture's chroma, of 128: below it no hue counts
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    """A square that may hold a face. strength: s of the formula above."""
-
-    box: Box
-    strength: float
 
 
 class LbpDetector:
@@ -63,13 +59,14 @@ class LbpDetector:
     def detect(self, image: Picture) -> list[Face]:
         """See `Detector.detect`. About a second for a picture of any size on one core."""
         picture = as_pil(image)
-        candidates = _detect(picture)
+        seen = look(picture)
+        squares = _detect(picture)
+        candidates = _faces(squares, seen)
         if not candidates or _score(candidates[0].strength) < SURE:
-            candidates = _merge(candidates + _detect_with_border(picture))
+            candidates = _faces(squares + _detect_with_border(picture), seen)
         best = candidates[0].strength if candidates else 0.0
         faces = [
-            Face(_whole_face(c.box), _score(c.strength) * (c.strength / best) ** RELATIVE)
-            for c in candidates
+            Face(c.box, _score(c.strength) * (c.strength / best) ** RELATIVE) for c in candidates
         ]
         return [face for face in faces if face.score >= WEAKEST]
 
@@ -88,8 +85,8 @@ def _cascade() -> Any:
     return Cascade(lbp_frontal_face_cascade_filename())
 
 
-def _detect(picture: Image.Image) -> list[_Candidate]:
-    """Merged squares of all runs, strongest first, in pixels of the picture."""
+def _detect(picture: Image.Image) -> list[Candidate]:
+    """The squares of all runs that are no noise, in pixels of the picture."""
     longest = max(picture.size)
     base = min(max(longest, SHORTEST), LONGEST)
     grey = picture.convert("L")
@@ -107,10 +104,10 @@ def _detect(picture: Image.Image) -> list[_Candidate]:
         windows += [box.scaled(*back) for box in mirrored]
     groups = ((count, box) for count, box in _groups(windows) if count >= FEWEST)
     skin = _skin_of(picture)
-    return _merge([_Candidate(box, _strength(count, box, picture, skin)) for count, box in groups])
+    return [Candidate(box, _strength(count, box, picture, skin)) for count, box in groups]
 
 
-def _detect_with_border(picture: Image.Image) -> list[_Candidate]:
+def _detect_with_border(picture: Image.Image) -> list[Candidate]:
     """Like `_detect`, with the picture on a larger canvas of its mean colour."""
     border = max(1, round(MARGIN * max(picture.size)))
     mean = np.asarray(picture.resize((32, 32), Image.Resampling.BOX)).mean(axis=(0, 1))
@@ -121,7 +118,7 @@ def _detect_with_border(picture: Image.Image) -> list[_Candidate]:
     )
     canvas.paste(picture, (border, border))
     moved = (
-        _Candidate(
+        Candidate(
             Box(c.box.x1 - border, c.box.y1 - border, c.box.x2 - border, c.box.y2 - border),
             c.strength,
         )
@@ -199,15 +196,9 @@ def _score(strength: float) -> float:
     return strength / (strength + HALF)
 
 
-def _merge(candidates: list[_Candidate]) -> list[_Candidate]:
-    """Strongest first, without those that mostly cover, or lie in, a stronger one."""
-    kept: list[_Candidate] = []
-    for candidate in sorted(candidates, key=lambda c: (-c.strength, -c.box.area)):
-        smaller = (min(candidate.box.area, other.box.area) for other in kept)
-        shared = (candidate.box.overlap(other.box) for other in kept)
-        if all(s <= 0.4 * a for s, a in zip(shared, smaller, strict=True)):
-            kept.append(candidate)
-    return kept
+def _faces(squares: list[Candidate], seen: list[Seen]) -> list[Candidate]:
+    """Whole faces, weighed, strongest first."""
+    return weighed([Candidate(_whole_face(c.box), c.strength) for c in squares], seen)
 
 
 def _whole_face(square: Box) -> Box:

@@ -1,0 +1,1 @@
+"""Trains the small network that helps the built-in face detector (docs/TRAINING.md)."""
