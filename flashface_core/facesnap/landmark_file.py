@@ -150,7 +150,7 @@ def _network(name: str, state: dict[str, torch.Tensor], shapes: int, expressions
         net = LandmarkNet.from_state(floats, shapes)
         if net.sizes[1] != expressions:
             raise ValueError(f"{net.sizes[1]} numbers of expression beside {expressions}")
-    except (RuntimeError, KeyError, ValueError, IndexError) as error:
+    except (RuntimeError, LookupError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"The network of {name} is incomplete or of another form ({shown(str(error))}). Copy "
             "the file again."

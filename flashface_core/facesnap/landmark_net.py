@@ -86,7 +86,7 @@ class LandmarkNet(nn.Module):
     def from_state(cls, state: Mapping[str, Tensor], shapes: int) -> LandmarkNet:
         """The network of weights; shapes: K_s of the landmark model beside it.
 
-        Raises ValueError, KeyError or RuntimeError for weights of no such network.
+        Raises ValueError, TypeError, KeyError or RuntimeError for weights of no such network.
         """
         count = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("stages."))
         blocks = 1 + max(int(name.split(".")[2]) for name in state if name.startswith("stages."))

@@ -15,7 +15,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import facesnap_files
 import fuzz
+import landmark_faces
 import model_files
 import numpy as np
 import pytest
@@ -23,19 +25,30 @@ import torch
 from checkpoint_files import official_tensors
 from host_pack import ROOT
 from PIL import Image
-from safetensors.torch import save, save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save, save_file
 from standins.detector import make_detector
 
 from flashface_core.demo.models import words_of
 from flashface_core.face2diffusion.identity import Identity
 from flashface_core.face2diffusion.identity_file import load_identity, save_identity
 from flashface_core.face2diffusion.weights import MAPPING, expected_shapes, open_weights
-from flashface_core.faces.boxes import box_payload, boxes_per_batch
+from flashface_core.faces.boxes import Box, box_payload, boxes_per_batch
 from flashface_core.faces.choose import Choice, choose_faces
 from flashface_core.faces.detection import DetectorUnavailable
 from flashface_core.faces.detection.files import ModelFile
 from flashface_core.faces.detection.insight import InsightFaceDetector
 from flashface_core.faces.detection.yunet import YuNetDetector
+from flashface_core.facesnap.finding import faces_of_mediapipe, find_face
+from flashface_core.facesnap.identity import Encoders, make_identity
+from flashface_core.facesnap.identity_file import SavedShape
+from flashface_core.facesnap.identity_file import load_identity as load_facesnap_identity
+from flashface_core.facesnap.identity_file import save_identity as save_facesnap_identity
+from flashface_core.facesnap.landmark_file import LandmarkFile, load_landmark_model
+from flashface_core.facesnap.landmark_model import Face
+from flashface_core.facesnap.model import load_facesnap
+from flashface_core.facesnap.model_config import Encoder
+from flashface_core.facesnap.weights import metadata as facesnap_metadata
 from flashface_core.files.packed import write_packed
 from flashface_core.files.weights import open_source
 from flashface_core.flashface.checkpoint import open_checkpoint
@@ -48,7 +61,8 @@ TIMES = float(os.environ.get("FLASHFACE_FUZZ", "1"))
 SEED = int(os.environ.get("FLASHFACE_FUZZ_SEED", "0"))
 CASES = {
     "safetensors": 30, "ckpt": 60, "reference": 120, "identity": 90, "boxes": 250, "curves": 250,
-    "yunet": 6, "insightface": 4, "packed": 60,
+    "yunet": 6, "insightface": 4, "packed": 60, "facesnap": 20, "facesnap identity": 60,
+    "landmark model": 60, "face landmarks": 250,
 }  # fmt: skip
 NATIVE = ("yunet", "insightface")  # whose parsers take hardly any damage
 OURS = tuple(str(ROOT / folder) for folder in ("flashface_core", "nodes"))
@@ -128,8 +142,6 @@ def identity(random: Random, folder: Path) -> Numbers:
 
 
 def damaged(random: Random, path: Path, key: str) -> Path:
-    from safetensors.torch import load_file
-
     if random.random() < 0.5:
         save_file(fuzz.damage_tensors(random, load_file(path)), path, {key: "1"})
     else:
@@ -203,10 +215,85 @@ def packed(random: Random, folder: Path) -> Numbers:
     return list(words_of(open_source(path)))
 
 
+def facesnap(random: Random, folder: Path) -> Numbers:
+    path, tensors = folder / "a.safetensors", small_facesnap()
+    if random.random() < 0.5:
+        damaged_ones = fuzz.damage_tensors(random, tensors)
+        save_file(damaged_ones, path, facesnap_metadata(facesnap_files.CONFIG))
+    else:
+        path.write_bytes(fuzz.damage_safetensors(random, _OFFICIAL["facesnap bytes"]))
+    model = load_facesnap(str(path), random.choice((None, torch.float16, torch.bfloat16)))
+    states = [patcher.model.state_dict() for patcher in model.get_models()]
+    return [[tensor for tensor in state.values()] for state in states]
+
+
+def small_facesnap() -> dict[str, torch.Tensor]:
+    if "facesnap" not in _OFFICIAL:
+        tensors = facesnap_files.model_tensors(facesnap_files.least_controlnet())
+        _OFFICIAL["facesnap"] = tensors
+        _OFFICIAL["facesnap bytes"] = save(tensors, facesnap_metadata(facesnap_files.CONFIG))
+    return _OFFICIAL["facesnap"]
+
+
+def facesnap_identity(random: Random, folder: Path) -> Numbers:
+    encoders = Encoders(Encoder("facesnap-small", 12), Encoder("facesnap-small-map", 20, 7))
+    crops, maps = torch.zeros(2, 112, 112, 3).byte(), torch.ones(2, 7, 20)
+    person = make_identity(encoders, torch.ones(2, 12), maps, crops)
+    shape = SavedShape(np.ones(5), np.ones((72, 3)), "a")
+    path, _ = save_facesnap_identity(person, shape, folder, "a")
+    with safe_open(path, "pt") as file:
+        about = file.metadata()
+    if random.random() < 0.5:
+        save_file(fuzz.damage_tensors(random, load_file(path)), path, about)
+    else:
+        path.write_bytes(fuzz.damage_safetensors(random, path.read_bytes()))
+    one, face = load_facesnap_identity(path)
+    more = [] if face is None else [float(face.shape.sum()), float(face.detail.sum())]
+    return [one.face, one.image, one.likeness, *more]
+
+
+def landmark_model(random: Random, folder: Path) -> Numbers:
+    path = landmark_faces.write_model(folder / "a.safetensors")
+    with safe_open(path, "pt") as file:
+        about = file.metadata()
+    if random.random() < 0.5:
+        save_file(fuzz.damage_tensors(random, load_file(path)), path, about)
+    else:
+        path.write_bytes(fuzz.damage_safetensors(random, path.read_bytes()))
+    file = load_landmark_model(path)
+    picture = Image.new("RGB", (640, 480), (90, 60, 50))
+    return numbers_of(find_face(file, picture, Box(100, 100, 300, 300)))
+
+
+def numbers_of(face: Face) -> Numbers:
+    parts = face.landmarks, face.shape, face.expression, face.detail, face.pose.rotation
+    return [torch.from_numpy(part) for part in parts]
+
+
+def face_landmarks(random: Random, folder: Path) -> Numbers:
+    model = landmark_faces.random_model()
+    face = landmark_faces.mediapipe_face(model, random.randrange(9))
+    given: Any = landmark_faces.face_landmarks([face])
+    place = random.choice((given, given["frames"], given["frames"][0], face, face, face))
+    if place is face and random.random() < 0.7:
+        points = face[random.choice(("landmarks_xy", "landmarks_3d"))]
+        odd = random.choice((np.nan, np.inf, 1e30, -1e6, 0.0))
+        points[random.choice((slice(None), random.randrange(478))), random.choice((0, 1))] = odd
+    elif isinstance(place, dict):
+        place[random.choice(list(place))] = fuzz.odd_value(random)
+    else:
+        place[0] = fuzz.odd_value(random)
+    size = 1, landmark_faces.HEIGHT, landmark_faces.WIDTH
+    file = LandmarkFile("a", "", model, None, {})
+    (one,) = faces_of_mediapipe(file, given, size, "largest", 0).faces
+    return numbers_of(one)
+
+
 READERS: dict[str, Callable[[Random, Path], Numbers]] = {
     "safetensors": safetensors, "ckpt": ckpt, "reference": reference, "identity": identity,
     "boxes": boxes, "curves": curves, "yunet": yunet, "insightface": insightface,
-    "packed": packed,
+    "packed": packed, "facesnap": facesnap, "facesnap identity": facesnap_identity,
+    "landmark model": landmark_model, "face landmarks": face_landmarks,
 }  # fmt: skip
 _OFFICIAL: dict[str, Any] = {}
 
