@@ -71,8 +71,12 @@ def embed(config: Config) -> None:
         check_size(Path(made), demo.WEIGHTS, LARGEST_WEIGHTS)
         for name in SOURCES:  # all of a model, or none
             Path(made, name).replace(target / name)
-    files = {name: _digest(target / name) for name in (*demo.WEIGHTS, *photos)}
-    text = json.dumps(manifest(config, files), indent=1) + "\n"
+    files = {name: digest(target / name) for name in (*demo.WEIGHTS, *photos)}
+    about = manifest(config, files)
+    if (before := target / demo.MANIFEST).exists():  # what another command has written there stays
+        known = json.loads(before.read_bytes())
+        about |= {name: known[name] for name in ("facesnap",) if name in known}
+    text = json.dumps(about, indent=1) + "\n"
     (target / demo.MANIFEST).write_text(text, encoding="utf-8", newline="\n")
     total = sum(file["bytes"] for file in files.values()) / 1e6
     sys.stdout.write(f"{target}: {total:.1f} MB in {len(files)} files\n")
@@ -183,7 +187,8 @@ def _versions(folder: Path) -> dict[str, str]:
     return {name: version for name, version in found.items() if name != "commit"}
 
 
-def _digest(path: Path) -> dict[str, Any]:
+def digest(path: Path) -> dict[str, Any]:
+    """Size and hash of a file, as the manifest has them."""
     content = path.read_bytes()
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 

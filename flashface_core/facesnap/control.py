@@ -10,7 +10,9 @@ beneath goes on reading the text, and however a guider numbers its prompts, each
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import comfy.conds
@@ -19,7 +21,6 @@ import comfy.model_management
 import comfy.utils
 import torch
 import torch.nn.functional as F
-from comfy.controlnet import ControlIsolation
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
@@ -86,7 +87,7 @@ class FaceSnapControl(comfy.controlnet.ControlNet):
         frames = frames_of(x_noisy, batched_number, transformer_options)
         self._place_hint(x_noisy, frames, batched_number)
         seen = {**cond, "crossattn_controlnet": self._tokens(cond, x_noisy)}
-        with ControlIsolation(self):
+        with _alone(self):
             own = super().get_control(x_noisy, t, seen, batched_number, transformer_options)
         if own is None:
             return previous
@@ -136,6 +137,17 @@ class FaceSnapControl(comfy.controlnet.ControlNet):
             self._fitted[key] = small.to(residual.device, residual.dtype)
         found = self._fitted[key]
         return found.repeat(len(residual) // len(found), 1, 1, 1) if many else found
+
+
+@contextlib.contextmanager
+def _alone(control: FaceSnapControl) -> Iterator[None]:
+    """Without the ControlNets beneath, which core's own function would run too."""
+    beneath = control.previous_controlnet
+    control.previous_controlnet = None
+    try:
+        yield
+    finally:
+        control.previous_controlnet = beneath
 
 
 def frames_of(x_noisy: Tensor, batched_number: int, transformer_options: dict) -> list[int]:

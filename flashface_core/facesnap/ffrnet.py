@@ -84,7 +84,7 @@ def config_of(shapes: dict[str, torch.Tensor]) -> Any:
     found = comfy.model_detection.detect_unet_config(shapes, "")
     known = comfy.supported_models.models
     base = comfy.supported_models_base.BASE
-    return next((kind for kind in known if kind.matches(found, shapes, "")), base)(found)
+    return next((kind for kind in known if kind.matches(found, shapes)), base)(found)
 
 
 def build(config: dict[str, Any], dtype: torch.dtype, operations: Any) -> Any:

@@ -194,7 +194,7 @@ def _person(g: Studio, snap: Node, name: str) -> list[Node]:
     """Photos of somebody, the identity made of them, one photo, and the face in it."""
     photos = g.put("FlashFaceDemoPerson", person=name)
     identity = g.put("FaceSnapEncodeFace", facesnap=snap["facesnap"], image=photos["photos"])
-    one = g.put("FlashFaceDemoPerson", "One photo, for the face's shape", person=name, photos=1)
+    one = g.put("FlashFaceDemoPerson", "One photo (shape)", person=name, photos=1)
     face = _found(g, snap, one)
     collapse(identity, one, face)
     return [photos, identity, one, face]
@@ -211,7 +211,9 @@ def _posing(g: Studio, snap: Node) -> list[Node]:
 def _predicted(g: Studio, face: Node, driver: Node | None, width: int, **settings: Any) -> Node:
     driven = {"driver": driver["face"]} if driver else {}
     given = {**driven, **settings, "width": width, "height": SIZE}
-    return g.put("FaceSnapPredictLandmarks", reference=face["face"], **given)
+    return g.put(
+        *("FaceSnapPredictLandmarks", "Predict Landmarks"), reference=face["face"], **given
+    )
 
 
 def _found(g: Studio, snap: Node, photo: Node) -> Node:

@@ -34,7 +34,7 @@ HEIGHTS = {
     **{"FlashFaceApply": 190, "FlashFaceGuidance": 158, "FlashFaceSchedule": 368},
     **{"FlashFacePasteFaces": 154, "Face2DiffusionModelLoader": 138},
     **{"Face2DiffusionEncodeFace": 242 + PREVIEW, "Face2DiffusionTextEncode": 246},
-    **{"FaceSnapDemoLoader": 58, "FaceSnapEncodeFace": 226 + PREVIEW, "FaceSnapApply": 198},
+    **{"FaceSnapDemoLoader": 58, "FaceSnapEncodeFace": 226 + PREVIEW, "FaceSnapApply": 230},
     **{"FaceSnapFindLandmarks": 194 + PREVIEW, "FaceSnapPredictLandmarks": 346 + PREVIEW},
     **{"CurveEditor": 278, "EmptyLatentImage": 118, "KSampler": 262 + LIVE_PREVIEW},
     **{"GetImageSize": 74, "GrowMask": 86, "MaskToImage": 34, "ImageBlur": 90, "ImageToMask": 62},

@@ -99,7 +99,7 @@ def test_a_template_opens_from_the_dialog_and_runs_to_a_picture(
         check_app(page)
 
 
-FOUND = {"child": "4_as_a_child", "swap": "5_face_swap", "two people": "4_two_people"}
+FOUND = {"child": "4_as_a_child", "swap": "5_face_swap", "avatar": "5_avatar"}
 
 
 def test_the_search_of_templates_finds_ours(open_page: Callable[..., Page]) -> None:

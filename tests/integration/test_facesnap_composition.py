@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import comfy.multigpu
 import comfy.supported_models
 import facesnap_files
 import pytest
@@ -225,6 +224,8 @@ def test_face2diffusions_prompts(snap: Snap):
 
 def work_units(model: ModelPatcher) -> ModelPatcher:
     """A model with a clone for the second device, as MultiGPU CFG Split makes it."""
+    import comfy.multigpu  # ComfyUI 0.18 has none
+
     model = model.clone()
     second = model.deepclone_multigpu(new_load_device=SECOND)
     second.is_multigpu_base_clone = True

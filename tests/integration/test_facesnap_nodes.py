@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -119,16 +120,17 @@ def full(comfyui_base: Path, snap: Snap) -> Iterator[Any]:
     path.unlink()
 
 
-def clip_vision(width: int = CLIP["width"]) -> Any:
+def clip_vision(folder: Path, width: int = CLIP["width"]) -> Any:
     """A CLIP_VISION of ViT-H's patches and any width, with random weights."""
-    model = comfy.clip_vision.ClipVisionModel(
-        {
-            **{"hidden_size": width, "num_hidden_layers": 3, "num_attention_heads": 2},
-            **{"intermediate_size": 64, "image_size": 224, "patch_size": 14, "num_channels": 3},
-            **{"hidden_act": "gelu", "layer_norm_eps": 1e-5, "projection_dim": 32},
-            "model_type": "clip_vision_model",
-        }
-    )
+    config = {
+        **{"hidden_size": width, "num_hidden_layers": 3, "num_attention_heads": 2},
+        **{"intermediate_size": 64, "image_size": 224, "patch_size": 14, "num_channels": 3},
+        **{"hidden_act": "gelu", "layer_norm_eps": 1e-5, "projection_dim": 32},
+        "model_type": "clip_vision_model",
+    }
+    file = folder / f"clip_{width}.json"  # ComfyUI 0.18 takes no tables
+    file.write_text(json.dumps(config), encoding="utf-8")
+    model = comfy.clip_vision.ClipVisionModel(str(file))
     fill(model.model, 3)
     return model
 
@@ -138,9 +140,9 @@ def recognisers(models: Path, name: str = "w600k_r50") -> None:
     model_files.arcface(models / f"insightface/models/buffalo_l/{name}.onnx")
 
 
-def test_a_recogniser_and_clip_look_for_full_models(snap: Snap, full, models: Path):
+def test_a_recogniser_and_clip_look_for_full_models(snap: Snap, full, models: Path, tmp_path: Path):
     recognisers(models)
-    vision = clip_vision()
+    vision = clip_vision(tmp_path)
     identity, _ = encode(snap, photo(1), facesnap=full, clip_vision=vision)
     assert identity.face.shape == (512,) and identity.image.shape == (257, CLIP["width"])
     assert identity.face.norm() == pytest.approx(1.0, abs=1e-5)
@@ -153,17 +155,17 @@ def test_a_recogniser_and_clip_look_for_full_models(snap: Snap, full, models: Pa
     assert full.tokens(identity).shape == (1, facesnap_files.TOKENS, facesnap_files.TEXT)
 
 
-def test_what_a_full_model_lacks_is_named(snap: Snap, full, models: Path):
+def test_what_a_full_model_lacks_is_named(snap: Snap, full, models: Path, tmp_path: Path):
     with pytest.raises(
         RuntimeError, match=r"full\.safetensors was trained with arcface-512\..*lic"
     ):
-        encode(snap, photo(1), facesnap=full, clip_vision=clip_vision())
+        encode(snap, photo(1), facesnap=full, clip_vision=clip_vision(tmp_path))
     recognisers(models)
     with pytest.raises(ValueError, match=r"reads pictures by clip-vit-h-14 \(257 x 96\)\. Connect"):
         encode(snap, photo(1), facesnap=full)
     words = r"gives 257 x 64; full\.safetensors was trained with clip-vit-h-14, 257 x 96"
     with pytest.raises(ValueError, match=words):
-        encode(snap, photo(1), facesnap=full, clip_vision=clip_vision(64))
+        encode(snap, photo(1), facesnap=full, clip_vision=clip_vision(tmp_path, 64))
     loader = snap.pack["FlashFaceDetectorLoader"]
     (detector,) = snap.run_node(loader, detector="lbp")
     people = pack_module("flashface_core.demo.people")
@@ -171,20 +173,22 @@ def test_what_a_full_model_lacks_is_named(snap: Snap, full, models: Path):
     pictures = people.load_photos(folder, people.NAMES[0], "young", 1)
     words = r"detector 'lbp' finds no eyes, nose and mouth \(photo 1\), which arcface-512 needs"
     with pytest.raises(ValueError, match=words):
-        given = {"facesnap": full, "clip_vision": clip_vision(), "detector": detector}
+        given = {"facesnap": full, "clip_vision": clip_vision(tmp_path), "detector": detector}
         encode(snap, pictures, **given, threshold=0.0)
 
 
-def test_the_recogniser_is_the_one_that_it_was_trained_with(snap: Snap, full, models: Path):
+def test_the_recogniser_is_the_one_of_training(
+    snap: Snap, full, models: Path, tmp_path: Path
+):
     face = dataclasses.replace(full.config.face, fingerprint="glintr100")
     config = dataclasses.replace(full.config, face=face)
     encoders = dataclasses.replace(full.encoders, face=face, fingerprint="glintr100")
     trained = dataclasses.replace(full, config=config, encoders=encoders)
     recognisers(models)
     with pytest.raises(RuntimeError, match=r"insightface's glintr100\.onnx, which is not in"):
-        encode(snap, photo(1), facesnap=trained, clip_vision=clip_vision())
+        encode(snap, photo(1), facesnap=trained, clip_vision=clip_vision(tmp_path))
     recognisers(models, "glintr100")
-    identity, _ = encode(snap, photo(1), facesnap=trained, clip_vision=clip_vision())
+    identity, _ = encode(snap, photo(1), facesnap=trained, clip_vision=clip_vision(tmp_path))
     assert identity.encoders.fingerprint == "glintr100"
 
 

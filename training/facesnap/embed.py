@@ -6,18 +6,23 @@ Both files in fp16 beside the embedded FlashFace, for Load FaceSnap Demo.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 from pathlib import Path
 
-from flashface_core.demo.folder import FACESNAP, FACESNAP_LANDMARKS, demo_folder
+from flashface_core.demo.folder import FACESNAP, FACESNAP_LANDMARKS, MANIFEST, demo_folder
 
 from ..config import ConfigError, load_config
-from ..embed import check_size, write_half
+from ..embed import check_size, digest, write_half
 from . import control, landmarks
 from .settings import FaceSnapConfig, run_folder
 
 SOURCES = {FACESNAP: control.EXPORT, FACESNAP_LANDMARKS: landmarks.EXPORT}
+ABOUT = (
+    "A small FaceSnap on the plain UNet of this demo, trained by this project on rendered people "
+    "only. No weights of FaceSnap's authors are known."
+)
 LARGEST = 10_000_000  # bytes of both
 
 
@@ -34,7 +39,17 @@ def embed(config: FaceSnapConfig, target: Path | None = None) -> Path:
         check_size(Path(made), SOURCES, LARGEST)
         for name in SOURCES:  # both or none
             Path(made, name).replace(target / name)
+    note(target)
     return target
+
+
+def note(target: Path) -> None:
+    """Write into the demo's manifest, where there is one, what both files are."""
+    path = target / MANIFEST
+    if path.exists():
+        known = json.loads(path.read_bytes())
+        known["facesnap"] = {"about": ABOUT, "files": {n: digest(target / n) for n in SOURCES}}
+        path.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8", newline="\n")
 
 
 def main() -> int:
