@@ -92,8 +92,9 @@ class FaceSnapControl(comfy.controlnet.ControlNet):
         if own is None:
             return previous
         if self.mask is not None:
+            shape = tuple(x_noisy.shape[-2:])
             own = {
-                place: [None if c is None else c * self._mask_for(c, frames) for c in residuals]
+                place: [c if c is None else c * self._mask_for(c, frames, shape) for c in residuals]
                 for place, residuals in own.items()
             }
         return own if previous is None else added(own, previous)
@@ -126,17 +127,33 @@ class FaceSnapControl(comfy.controlnet.ControlNet):
             self._fitted[key] = rows.to(x_noisy.device, dtype).repeat(batched_number, 1, 1, 1)
         self.cond_hint = self._fitted[key]
 
-    def _mask_for(self, residual: Tensor, frames: list[int]) -> Tensor:
-        """m_b (1 or B, 1, h, w): the mask of each picture, averaged to the residual's size."""
+    def _mask_for(self, residual: Tensor, frames: list[int], shape: tuple[int, ...]) -> Tensor:
+        """m_b (1 or B, 1, h, w): the mask of each picture, averaged to the residual's size.
+
+        shape: of the latent, whose proportions the mask is cut to.
+        """
         assert self.mask is not None
         size, many = tuple(residual.shape[-2:]), len(self.mask) > 1
-        key = ("mask", size, tuple(frames) if many else (), residual.device, residual.dtype)
+        key = ("mask", size, shape, tuple(frames) if many else (), residual.device, residual.dtype)
         if key not in self._fitted:
             rows = self.mask[[frame % len(self.mask) for frame in frames]] if many else self.mask
-            small = F.interpolate(rows[:, None].float(), size, mode="area")
+            # Cut about the middle as core cuts the hint, so that both stay together.
+            rows = _of_shape(rows[:, None].float(), *shape)
+            small = F.interpolate(rows, size, mode="area")
             self._fitted[key] = small.to(residual.device, residual.dtype)
         found = self._fitted[key]
         return found.repeat(len(residual) // len(found), 1, 1, 1) if many else found
+
+
+def _of_shape(rows: Tensor, height: int, width: int) -> Tensor:
+    """The middle of pictures (B, 1, H, W) that has the proportions of height and width."""
+    high, wide = rows.shape[-2:]
+    top = left = 0
+    if wide / high > width / height:
+        left = round((wide - wide * (width / height) / (wide / high)) / 2)
+    elif wide / high < width / height:
+        top = round((high - high * (wide / high) / (width / height)) / 2)
+    return rows[..., top : high - top, left : wide - left]
 
 
 @contextlib.contextmanager

@@ -70,9 +70,13 @@ class Lookers:
             )
         five = five_of(face)
         wide = None
-        if config.image.name != MAP_NAME:
-            wide = torch.from_numpy(wide_crop(picture, five))
-        return Seen(align_face(picture, five), wide, self._know(picture, face, five, number))
+        try:
+            crop = align_face(picture, five)
+            if config.image.name != MAP_NAME:
+                wide = torch.from_numpy(wide_crop(picture, five))
+        except ValueError as error:
+            raise EncodeError(f"Photo {number}: {error}") from error
+        return Seen(crop, wide, self._know(picture, face, five, number))
 
     def _know(self, picture: Image.Image, face: Face, five: Points, number: int) -> Tensor | None:
         if self.model.config.face.name != ARCFACE:

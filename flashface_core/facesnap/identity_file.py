@@ -125,10 +125,10 @@ def _encoders(about: Mapping[str, str]) -> Encoders | None:
         try:
             words: Any = json.loads(text) if len(text) <= LONGEST else None
             one = Encoder(
-                str(words["name"]),
+                one_line(words["name"], 80),
                 int(words["width"]),
                 int(words["tokens"]),
-                str(words["fingerprint"]),
+                one_line(words["fingerprint"], 80),
             )
         except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
             return None

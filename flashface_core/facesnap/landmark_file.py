@@ -26,6 +26,7 @@ from .model_config import KEY, OTHERS
 KIND, KIND_VERSION = "facesnap_landmarks", "1"
 CONFIG = "facesnap.config"
 PARTS = ("mean", "shape", "expression")
+LONGEST = 100_000  # letters that a file may say of itself
 ENCODER = "encoder."
 COUNTER = "num_batches_tracked"
 MOST = 3 * COUNT  # directions that points can move in
@@ -136,8 +137,9 @@ def check_kind(name: str, about: Mapping[str, str], shapes: Mapping[str, tuple[i
 def config_of(name: str, about: Mapping[str, str]) -> dict[str, Any]:
     """What a file says of itself; raises CheckpointError where nobody can read it."""
     try:
-        found = json.loads(about.get(CONFIG, "{}"))
-    except ValueError:
+        text = about.get(CONFIG, "{}")
+        found = json.loads(text) if len(text) <= LONGEST else None
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise CheckpointError(f"What {name} says of itself cannot be read. Copy the file again.")

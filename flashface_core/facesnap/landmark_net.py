@@ -94,8 +94,9 @@ class LandmarkNet(nn.Module):
             raise ValueError(f"{count} stages of {blocks} blocks in {len(state)} weights")
         widths = [len(state[f"stages.{i}.0.mix.weight"]) for i in range(count)]
         rest = len(state["head.bias"]) - len(FRONTAL) - 4 - 2 * COUNT - shapes
-        net = cls(shapes, rest, widths, blocks)
-        net.load_state_dict(dict(state))
+        with torch.device("meta"):  # no memory for what a file only claims to be
+            net = cls(shapes, rest, widths, blocks)
+        net.load_state_dict(dict(state), assign=True)
         return net.eval()
 
     def forward(self, crops: Tensor) -> LandmarkNetOutput:

@@ -8,6 +8,7 @@ from comfy_api.latest import io, ui
 
 from ...flashface_core.files.saved import content_key
 from ...flashface_core.images import pil_to_image
+from ...flashface_core.loaded import file_stamp
 from .. import folders
 from ..showing import Previewing
 from ..types import (
@@ -108,7 +109,9 @@ class FaceSnapLoadIdentity(Previewing, io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, identity_name: str, **_) -> str:
-        return content_key(_path(identity_name))
+        # The face is told in a landmark model, and one may have been added.
+        models = [file_stamp(path) for path in folders.landmark_models()]
+        return f"{content_key(_path(identity_name))} {models}"
 
     @classmethod
     def execute(cls, facesnap, identity_name: str) -> io.NodeOutput:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from flashface_core.faces.boxes import Box
 from flashface_core.facesnap.finding import face_square, find_face
-from flashface_core.facesnap.landmark_file import load_landmark_model
+from flashface_core.facesnap.landmark_file import config_of, load_landmark_model
 from flashface_core.facesnap.landmark_net import LandmarkNet, rotation_of
 from flashface_core.facesnap.landmarks import LandmarkError
 from flashface_core.files.packed import write_packed
@@ -200,3 +200,16 @@ def test_points_of_mediapipe_give_the_face_that_made_them() -> None:
     face = fitted(model, points, (640, 480), noise=1e-3)
     assert np.abs(face.shape - alpha).max() < 0.02
     assert np.abs(face.pose.rotation - at.rotation).max() < 1e-3
+
+
+def test_a_file_that_only_claims_to_be_large_takes_no_memory():
+    net = LandmarkNet(4, 4, (8, 8), 1)
+    state = {name: tensor for name, tensor in net.state_dict().items()}
+    state["stages.0.0.mix.weight"] = torch.zeros(60_000, 1, 1, 1)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        LandmarkNet.from_state(state, 4)
+
+
+def test_metadata_that_nest_without_end_are_refused_in_words():
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        config_of("bad.safetensors", {"facesnap.config": "[" * 90_000})
