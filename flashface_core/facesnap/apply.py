@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..errors import shown
 from ..images import to_rgb
 from .control import FaceSnapControl, apply_control
 from .identity import Identity
@@ -45,7 +46,8 @@ def apply_person(
 ) -> tuple[list, list]:
     """Both CONDITIONINGs with FFRNet on top; as they are where it would never count.
 
-    Raises IdentityError for an identity of other encoders than the model's.
+    Raises IdentityError for an identity of other encoders than the model's, ValueError for pictures
+    or masks that are none.
     """
     if person.strength == 0 or person.start >= person.end:
         return positive, negative
@@ -61,20 +63,41 @@ def apply_person(
 
 
 def _control(model: FaceSnapModel, person: Person, null: Tensor) -> FaceSnapControl:
-    hint = torch.zeros(1, BLACK, BLACK, 3) if person.landmarks is None else person.landmarks
-    hint = to_rgb(hint)
+    hint = _drawing(person.landmarks)
+    control = model.control.copy()
+    control.null, control.mask = null, _mask(person.mask)
+    control.set_cond_hint(hint.movedim(-1, 1), person.strength, (person.start, person.end))
+    return control
+
+
+def _drawing(given: Tensor | None) -> Tensor:
+    """Pictures of landmarks (B, H, W, 3), a black one for none."""
+    if given is None:
+        return torch.zeros(1, BLACK, BLACK, 3)
+    if given.ndim != 4 or not given.numel() or given.shape[-1] not in (1, 3, 4):
+        raise ValueError(
+            "landmark_image should be pictures (B, height, width, 3), got "
+            f"{shown(tuple(given.shape))}. Connect landmark_image of Predict Landmarks."
+        )
+    hint = to_rgb(given)
     if _is_no_drawing(hint):
         log.warning(
             "landmark_image is not black around its dots, so it looks like no picture of "
             "landmarks. Connect landmark_image of Predict Landmarks."
         )
-    control = model.control.copy()
-    control.null = null
-    control.set_cond_hint(hint.movedim(-1, 1), person.strength, (person.start, person.end))
-    if person.mask is not None:
-        mask = person.mask.float().clamp(0, 1)
-        control.mask = mask[None] if mask.ndim == 2 else mask.reshape(-1, *mask.shape[-2:])
-    return control
+    return hint
+
+
+def _mask(given: Tensor | None) -> Tensor | None:
+    """(B, H, W) in 0..1."""
+    if given is None:
+        return None
+    if given.ndim not in (2, 3, 4) or not given.numel():
+        raise ValueError(
+            f"region_mask should be a mask (B, height, width), got {shown(tuple(given.shape))}. "
+            "Connect face_mask of Predict Landmarks, or another mask."
+        )
+    return given.float().clamp(0, 1).reshape(-1, *given.shape[-2:])
 
 
 def _is_no_drawing(pictures: Tensor) -> bool:

@@ -17,7 +17,7 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from composes import composes
 from composition import NEGATIVE, OTHER, PROMPT, Setting, random, unchanged
-from core_nodes import core_node, fill, run_core, windows
+from core_nodes import core_node, fill, inpaint_model, run_core, windows
 from facesnap_files import dots
 from facesnap_setting import HINT, Snap, controlled
 from host_pack import pack_module
@@ -57,7 +57,6 @@ def lora(comfyui_base: Path) -> Iterator[str]:
     file.unlink()
 
 
-@composes("FaceSnap with LoRA")
 def test_lora(lora, snap: Snap):
     changed = run_core("LoraLoaderModelOnly", model=snap.model, lora_name=lora, strength_model=0.8)
     same(snap, model=changed)
@@ -78,7 +77,6 @@ def hooked(lora: str) -> list[list]:
     ]
 
 
-@composes("FaceSnap with LoRA hooks")
 def test_lora_hooks(lora, snap: Snap):
     same(snap, *hooked(lora))
 
@@ -101,7 +99,6 @@ def areas() -> dict[str, list]:
     }
 
 
-@composes("FaceSnap with Conditioning Combine, Set Area, Set Mask and Set Timestep Range")
 @pytest.mark.parametrize("name", ["area", "mask", "range", "combined"])
 def test_conditioning_nodes(name, snap: Snap):
     same(snap, areas()[name])
@@ -136,19 +133,21 @@ def test_a_node_that_drops_the_tokens_is_told(snap: Snap, caplog):
     assert difference(found, nobody) < BOUND  # prompts with other keys go in batches of their own
 
 
-@composes("FaceSnap with img2img and inpainting")
 def test_inpainting(snap: Snap):
     latent = {"samples": random(1, 4, 16, 16, seed=5), "noise_mask": LEFT[:, None]}
     same(snap, latent_image=latent, denoise=0.7)
 
 
-@composes("FaceSnap with PAG and SAG")
 def test_pag(snap: Snap):
     changed = run_core("pag.PerturbedAttentionGuidance", model=snap.model, scale=2.0)
     same(snap, model=changed)
 
 
-@composes("FaceSnap with context windows")
+def test_an_inpainting_model(snap: Snap):
+    """Nine input channels: the ControlNet sees the first four, as in core."""
+    same(snap, model=inpaint_model(snap.model))
+
+
 @pytest.mark.parametrize(("dim", "length"), [(0, 2), (3, 12)], ids=["frames", "columns"])
 def test_context_windows(dim, length, snap: Snap):
     latent = FRAMES if dim == 0 else {"samples": torch.zeros(1, 4, 16, 16)}
@@ -183,7 +182,7 @@ def setting(snap: Snap) -> Setting:
     return Setting(snap.model, snap.flashface, reference, snap.pack, snap.run_node)
 
 
-@composes("FaceSnap with FlashFace")
+@composes("FaceSnap")
 @pytest.mark.parametrize("people", [1, 2])
 @pytest.mark.parametrize("orders", [("A",), ("AG", "GA")], ids=["apply", "guided"])
 def test_flashface(people, orders, snap: Snap, setting: Setting, record):
@@ -325,8 +324,7 @@ def test_other_families_are_refused_at_sampling(kind, snap: Snap):
         snap.sample(*snap.apply(*prompts), model=model, latent_image=latent)
 
 
-def test_node_shows_the_hint(snap: Snap):
-    """The picture of landmarks may have any size and an alpha channel."""
+def test_landmark_images_may_have_an_alpha_channel(snap: Snap):
     alpha = torch.cat([HINT, torch.rand(1, 128, 128, 1)], -1)
     assert torch.equal(snap.sample(*snap.apply(landmark_image=alpha)), snap.sample(*snap.apply()))
 
@@ -334,6 +332,22 @@ def test_node_shows_the_hint(snap: Snap):
 def test_a_photo_as_landmark_image_is_told(snap: Snap, caplog):
     snap.apply(landmark_image=random(1, 128, 128, 3, seed=1).sigmoid())
     assert "not black around its dots" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"landmark_image": torch.zeros(0, 8, 8, 3)}, "landmark_image should be pictures"),
+        ({"landmark_image": torch.zeros(1, 8, 8, 7)}, "landmark_image should be pictures"),
+        ({"region_mask": torch.zeros(1, 0, 8)}, "region_mask should be a mask"),
+        ({"region_mask": torch.zeros(8)}, "region_mask should be a mask"),
+        ({"region_mask": torch.full((1, 8, 8), torch.nan)}, "region_mask holds numbers that are"),
+        ({"strength": float("nan")}, "strength should be a number from 0 to 2"),
+    ],
+)
+def test_what_is_no_picture_is_refused(given, words, snap: Snap):
+    with pytest.raises(ValueError, match=words):
+        snap.apply(**given)
 
 
 def test_core_refuses_the_file_instead_of_half_using_it(snap: Snap, comfyui_base: Path):

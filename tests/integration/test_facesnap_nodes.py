@@ -177,9 +177,7 @@ def test_what_a_full_model_lacks_is_named(snap: Snap, full, models: Path, tmp_pa
         encode(snap, pictures, **given, threshold=0.0)
 
 
-def test_the_recogniser_is_the_one_of_training(
-    snap: Snap, full, models: Path, tmp_path: Path
-):
+def test_the_recogniser_is_the_one_of_training(snap: Snap, full, models: Path, tmp_path: Path):
     face = dataclasses.replace(full.config.face, fingerprint="glintr100")
     config = dataclasses.replace(full.config, face=face)
     encoders = dataclasses.replace(full.encoders, face=face, fingerprint="glintr100")
