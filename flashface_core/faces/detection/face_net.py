@@ -1,9 +1,10 @@
 """A small network that says how much a square of a picture looks like a face, covered or not.
 
 Fourteen convolutions (42,500 numbers) look at a picture at several scales. At every eighth pixel
-they give a score and a box, for faces of 24 to 48 px (root of the area); the next scale has those
-twice as large. It was trained on drawn people alone (training/detector), many behind dark glasses,
-masks and scarves; where the cascade says no to a face without a mouth, it does not.
+they give a score and a box, for faces of 24 to 48 px (root of the area); at the next scale, for
+faces that are larger by sqrt(2). It was trained on drawn people alone (training/detector), many
+behind dark glasses, masks and scarves; where the cascade says no to a face without a mouth, it does
+not.
 """
 
 from __future__ import annotations
